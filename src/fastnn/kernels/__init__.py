@@ -1,0 +1,42 @@
+"""The compiled kernels: one build of core.pyx for each instruction set and dtype, the best of them chosen at import.
+
+``FASTNN_ISA`` (v2, v3, v4, base) overrides the choice; tests run every level that the machine has.
+"""
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+import numpy as np
+
+from . import _cpu
+
+_DTYPES = {"float32": "f32", "float64": "f64"}
+
+
+def available() -> tuple[str, ...]:
+    """Instruction sets that were built and that this machine has, best first."""
+    return tuple(isa for isa in _cpu.supported() if importlib.util.find_spec(f"{__name__}._f32_{isa}"))
+
+
+def _choose() -> str:
+    wanted = os.environ.get("FASTNN_ISA")
+    built = available()
+    if not wanted and built:
+        return built[0]
+    if wanted not in built:
+        raise ImportError(f"FASTNN_ISA is {wanted!r}, expected one of {', '.join(built)}: what this machine has and this build of fastnn holds")
+    return wanted
+
+
+isa = _choose()
+compiler = _cpu.compiler()
+_cores = {name: importlib.import_module(f"._{short}_{isa}", __name__) for name, short in _DTYPES.items()}
+THREADS: bool = _cores["float32"].THREADS
+MAX_THREADS: int = _cores["float32"].MAX_THREADS
+
+
+def core(dtype: np.dtype | type | str) -> ModuleType:
+    """The kernels for float32 or float64."""
+    return _cores[np.dtype(dtype).name]

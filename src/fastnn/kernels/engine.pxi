@@ -1,0 +1,603 @@
+# The engine: a dense network over one flat parameter vector, trained, evaluated and applied without the GIL.
+#
+# A step of training is: gather the batch's rows, forward, loss and its gradient, backward, update.  Two things are split
+# among the threads (Engine.step):
+#   - the samples, for all that is done row by row: gather, forward, loss, gradients of the layers' outputs;
+#   - the rows of the weights, for the gradients of the weights and their update.
+# Two barriers a step separate them.  Each number is computed by one thread, in the order of gemm.pxi: no result depends
+# on the number of threads.
+#
+# A batch is worked on in chunks of at most `chunk` rows, which depends on the network alone: activations then stay in the
+# second cache however large the batch, and training needs no more memory for a large one.  Gradients add up over chunks.
+
+cdef extern from "team.h" nogil:
+    ctypedef struct team_barrier:
+        int members
+    ctypedef int (*team_function)(void*, int, int) noexcept nogil
+    int team_run(team_function, void*, int, team_barrier*)
+    void barrier_wait(team_barrier*)
+    double seconds()
+    uint64_t flush_subnormals()
+    void restore_subnormals(uint64_t)
+    enum: MAX_TEAM
+    enum: FASTNN_THREADS
+
+from cpython.exc cimport PyErr_CheckSignals
+
+cdef enum:
+    MIN_CHUNK = 256            # rows: enough to make reading the weights once a chunk cheap
+    MAX_CHUNK = 512            # not above KC, so that a chunk's weight gradient is one chain
+    CHUNK_BYTES = 393216       # what a chunk's activations and gradients may take of the second cache
+    UPDATE_BLOCK = 16384       # elements of a gradient that are updated while still in the first caches
+    DOT_ROWS = 4               # below so many rows a product with transposed weights is not worth packing them
+
+cdef double SIGNAL_SECONDS = 0.02      # how often Python's signals are looked at,
+cdef double PROGRESS_SECONDS = 0.1     # and progress is reported, during an epoch
+
+
+cdef struct Dense:
+    ix n_in
+    ix n_out
+    ix kernel                  # offset of the kernel (n_in, n_out) in the flat vectors; the bias (n_out,) follows it
+    bint use_bias
+    int activation
+    ix ld                      # elements from one row of output and delta to the next
+    real* output               # (rows, n_out): activations a
+    real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
+
+
+cdef struct Step:
+    # One batch: rows order[0 .. rows) of x (or rows 0 .. rows where order is NULL).
+    const ix* order
+    ix rows
+    double learning_rate
+    int64_t number             # of the update, counted from 1
+
+
+cdef struct Call:
+    # What all members of a team share during one call.
+    PyObject* engine
+    bint train                 # update the parameters after each batch
+    ix batch
+    ix first_step
+    ix steps
+    ix samples
+    const ix* order
+    const double* rates        # one for each step, or a single one
+    ix rate_stride
+    int64_t iterations         # updates made before first_step
+    ix steps_done
+    double loss                # sum of the samples' weighted losses
+    double hits                # sum of the samples' accuracies
+    ix first_bad_step          # the first whose loss was not finite, or -1
+    real* predictions          # where predict() writes
+    bint stop
+    double next_signal_check
+    double next_progress
+    double work_since_check    # multiply-adds
+    team_barrier barrier
+
+
+cdef inline ix share(ix n, int member, int members, ix to) noexcept nogil:
+    """Where a member's share of n things begins; shares begin at multiples of `to`."""
+    return n if member == members else n*member//members//to*to
+
+
+cdef class Engine:
+    """A dense network: its layers over flat vectors of parameters and gradients, and the buffers of a chunk.
+
+    Parameters
+    ----------
+    layers : list of (n_in, n_out, use_bias, activation)
+        Layer by layer; the parameters of one follow those of the one before, kernel (n_in, n_out) in C order, then bias.
+    parameters, gradients : ndarray, 1-D, of the module's dtype
+        Made by `aligned`, which leaves a spare cache line behind the last element.
+    """
+    cdef Dense* layers
+    cdef int n_layers
+    cdef real* parameters
+    cdef real* gradients
+    cdef object parameters_array
+    cdef object gradients_array
+    cdef readonly ix chunk
+    cdef readonly ix multiply_adds # of one sample's step
+    cdef Loss loss
+    cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
+    cdef Optimizer optimizer
+    cdef object optimizer_arrays
+    # buffers: rows of the input, of each layer's output and delta, of the targets
+    cdef object arena
+    cdef ix capacity
+    cdef real* input
+    cdef ix input_ld
+    cdef real* target
+    cdef int32_t* labels
+    cdef real* weights
+    cdef double* row_loss
+    cdef double* row_hits
+    cdef object work_array
+    cdef real* work
+    cdef object order_array
+    cdef ix forward_rows           # samples of the last forward()
+    # the bound data
+    cdef object bound
+    cdef const real* x
+    cdef const real* y
+    cdef const int32_t* y_labels
+    cdef const real* sample_weight
+    cdef ix samples
+    cdef object progress
+    cdef object raised
+
+    def __cinit__(self, list layers, cnp.ndarray parameters, cnp.ndarray gradients):
+        cdef ix offset = 0, row
+        cdef int i
+        cdef Dense* d
+        self.n_layers = len(layers)
+        self.layers = <Dense*>calloc(self.n_layers, sizeof(Dense))
+        if self.layers == NULL: raise MemoryError()
+        self.input_ld = padded(layers[0][0])
+        row = self.input_ld
+        for i in range(self.n_layers):
+            d = &self.layers[i]
+            d.n_in, d.n_out, d.use_bias, d.activation = layers[i]
+            d.kernel = offset
+            offset += d.n_in*d.n_out + (d.n_out if d.use_bias else 0)
+            d.ld = padded(d.n_out)
+            row += 2*d.ld
+            self.multiply_adds += d.n_in*d.n_out*(3 if i else 2)
+        if parameters.size != offset or gradients.size != offset:
+            raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {offset}")
+        self.parameters_array, self.gradients_array = parameters, gradients
+        self.parameters = <real*>writable(parameters, "parameters")
+        self.gradients = <real*>writable(gradients, "gradients")
+        self.chunk = min(max(CHUNK_BYTES//<ix>(row*sizeof(real))//32*32, <ix>MIN_CHUNK), <ix>MAX_CHUNK)
+
+    def __dealloc__(self):
+        free(self.layers)
+
+    # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
+
+    def set_loss(self, int kind, bint fused, double label_smoothing, int accuracy):
+        """`fused`: the last activation and the loss are computed together from the pre-activations."""
+        self.loss.kind = <LossKind>kind
+        self.loss.label_smoothing = R(label_smoothing)
+        self.loss.accuracy = <Accuracy>accuracy
+        # Keras's threshold is 0.5 for whatever the network puts out; a sigmoid of 0.5 is a logit of 0.
+        self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)
+        self.fused = fused
+
+    def set_optimizer(self, int kind, double momentum, double beta_2, double epsilon, tuple state):
+        """`state`: arrays as long as the parameters."""
+        fill_optimizer(&self.optimizer, kind, momentum, beta_2, epsilon, state, self.parameters_array.size)
+        self.optimizer_arrays = state
+
+    def bind(self, cnp.ndarray x, y, sample_weight):
+        """Data for the calls that follow: x (N, n_in), y (N, n_out) or int32 labels (N,) or None, weights (N,) or None."""
+        cdef ix n = cnp.PyArray_DIM(x, 0)
+        self.bound = None
+        self.x = <const real*>readable(x, "x")
+        self.y = NULL
+        self.y_labels = NULL
+        self.sample_weight = NULL
+        if y is not None:
+            if (<cnp.ndarray>y).dtype == np.int32: self.y_labels = <const int32_t*>cnp.PyArray_DATA(y)
+            else: self.y = <const real*>readable(y, "y")
+            if cnp.PyArray_DIM(y, 0) != n: raise ValueError(f"y has {cnp.PyArray_DIM(y, 0)} samples, expected {n} as in x")
+        if sample_weight is not None: self.sample_weight = <const real*>readable(sample_weight, "sample_weight")
+        self.bound = (x, y, sample_weight)
+        self.samples = n
+
+    def unbind(self):
+        """Let go of the data."""
+        self.bound = None
+        self.x = NULL
+        self.samples = 0
+
+    cdef int reserve(self, ix rows, int threads) except -1:
+        """Buffers for so many rows, and scratch for so many threads."""
+        cdef ix size, i
+        cdef char* at
+        cdef Dense* d
+        if self.work_array is None or self.work_array.size < threads*GEMM_WORK:
+            self.work_array = aligned(threads*GEMM_WORK)
+            self.work = <real*>cnp.PyArray_DATA(self.work_array)
+        if rows <= self.capacity: return 0
+        self.capacity = 0
+        size = line_bytes(rows*self.input_ld*sizeof(real)) + line_bytes(rows*sizeof(int32_t)) + line_bytes(rows*sizeof(real))
+        size += 2*line_bytes(rows*sizeof(double)) + line_bytes(rows*self.layers[self.n_layers - 1].ld*sizeof(real))
+        for i in range(self.n_layers): size += 2*line_bytes(rows*self.layers[i].ld*sizeof(real))
+        self.arena = np.zeros(size + 64, np.uint8)
+        at = <char*>cnp.PyArray_DATA(self.arena)
+        at += -<Py_ssize_t>at & 63
+        self.input = <real*>take(&at, rows*self.input_ld*sizeof(real))
+        for i in range(self.n_layers):
+            d = &self.layers[i]
+            d.output = <real*>take(&at, rows*d.ld*sizeof(real))
+            d.delta = <real*>take(&at, rows*d.ld*sizeof(real))
+        self.target = <real*>take(&at, rows*self.layers[self.n_layers - 1].ld*sizeof(real))
+        self.labels = <int32_t*>take(&at, rows*sizeof(int32_t))
+        self.weights = <real*>take(&at, rows*sizeof(real))
+        self.row_loss = <double*>take(&at, rows*sizeof(double))
+        self.row_hits = <double*>take(&at, rows*sizeof(double))
+        self.capacity = rows
+        return 0
+
+    # ---- the parts of a step, on rows r0 .. r1 of the buffers -------------------------------------------------------
+
+    cdef void gather(self, const ix* order, ix first, ix r0, ix r1) noexcept nogil:
+        """Copy samples order[first + r] (or first + r) to rows r of the buffers."""
+        cdef ix r, s, n = self.layers[0].n_in, k = self.layers[self.n_layers - 1].n_out, ldk = self.layers[self.n_layers - 1].ld
+        for r in range(r0, r1):
+            s = order[first + r] if order else first + r
+            memcpy(self.input + r*self.input_ld, self.x + s*n, n*sizeof(real))
+            if self.y_labels: self.labels[r] = self.y_labels[s]
+            elif self.y: memcpy(self.target + r*ldk, self.y + s*k, k*sizeof(real))
+            if self.sample_weight: self.weights[r] = self.sample_weight[s]
+
+    cdef void forward_layer(self, int l, ix r0, ix r1, bint activated, real* work) noexcept nogil:
+        """output <- f(input kernel + bias), or without f."""
+        cdef Dense* d = &self.layers[l]
+        cdef ix lda = self.layers[l - 1].ld if l else self.input_ld, r
+        cdef const real* a = self.layers[l - 1].output if l else self.input
+        cdef const real* kernel = self.parameters + d.kernel
+        cdef const real* bias = kernel + d.n_in*d.n_out if d.use_bias else NULL
+        if d.n_out == 1:
+            for r in range(r0, r1): d.output[r] = dot(d.n_in, a + r*lda, kernel) + (bias[0] if bias else R(0))
+        else:
+            gemm(r1 - r0, d.n_out, d.n_in, a + r0*lda, lda, 1, kernel, d.n_out, 1, d.output + r0*d.ld, d.ld, bias, SET,
+                 activated and d.activation == RELU, NULL, work)
+        if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
+
+    cdef void forward(self, ix r0, ix r1, real* work) noexcept nogil:
+        cdef int l
+        for l in range(self.n_layers): self.forward_layer(l, r0, r1, l + 1 < self.n_layers or not self.fused, work)
+
+    cdef void loss_and_delta(self, ix r0, ix r1, double scale) noexcept nogil:
+        """Losses of the samples, and the last layer's delta: the gradient of scale times their sum."""
+        cdef Dense* d = &self.layers[self.n_layers - 1]
+        cdef const real* y = NULL if self.y_labels else self.target + r0*d.ld
+        cdef const int32_t* labels = self.labels + r0
+        if self.loss.accuracy: accuracy_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, d.ld, self.row_hits + r0)
+        loss_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, self.weights + r0 if self.sample_weight else NULL, d.ld,
+                  scale, self.row_loss + r0, d.delta + r0*d.ld)
+        if not self.fused: activation_gradient(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
+
+    cdef void backward_data(self, int l, ix r0, ix r1, ix chunk_rows, real* work) noexcept nogil:
+        """delta of layer l-1 <- (delta of layer l) kernel^T, times the derivative of l-1's activation."""
+        cdef Dense* d = &self.layers[l]
+        cdef Dense* e = &self.layers[l - 1]
+        cdef const real* kernel = self.parameters + d.kernel
+        cdef const real* gate = e.output + r0*e.ld if e.activation == RELU else NULL
+        cdef ix r, k
+        if chunk_rows < DOT_ROWS and d.n_out > 1:
+            for r in range(r0, r1):
+                for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
+            activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+            return
+        # A single output's kernel (n_in, 1) is its own transpose.
+        gemm(r1 - r0, d.n_in, d.n_out, d.delta + r0*d.ld, d.ld, 1, kernel, 1, d.n_out if d.n_out > 1 else 1, e.delta + r0*e.ld, e.ld,
+             NULL, SET, False, gate, work)
+        if gate == NULL: activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+
+    cdef void backward_weights(self, int l, ix base, ix rows, ix k0, ix k1, Mode mode, real* work) noexcept nogil:
+        """Rows k0 .. k1 of the kernel's gradient, from samples base .. base + rows: input^T delta."""
+        cdef Dense* d = &self.layers[l]
+        cdef ix lda = self.layers[l - 1].ld if l else self.input_ld
+        cdef const real* a = (self.layers[l - 1].output if l else self.input) + base*lda + k0
+        cdef const real* delta = d.delta + base*d.ld
+        cdef real* g = self.gradients + d.kernel + k0*d.n_out
+        if d.n_out == 1: gemm(1, k1 - k0, rows, delta, 1, 1, a, lda, 1, g, k1 - k0, NULL, mode, False, NULL, work)
+        else: gemm(k1 - k0, d.n_out, rows, a, 1, lda, delta, d.ld, 1, g, d.n_out, NULL, mode, False, NULL, work)
+
+    cdef void backward_bias(self, int l, ix base, ix rows, Mode mode) noexcept nogil:
+        cdef Dense* d = &self.layers[l]
+        cdef real* g = self.gradients + d.kernel + d.n_in*d.n_out
+        cdef const real* delta = d.delta + base*d.ld
+        cdef real s[LANES]
+        cdef ix r, n = 0, j, width
+        while n < d.n_out:
+            width = min(d.n_out - n, <ix>LANES)
+            for j in range(LANES): s[j] = R(0)
+            for r in range(rows):
+                for j in range(width): s[j] += delta[r*d.ld + n + j]
+            for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
+            n += width
+
+    cdef void weights_and_update(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, real* work) noexcept nogil:
+        """A member's rows of each kernel, and their update while they are in the cache; step NULL: gradients only."""
+        cdef Dense* d
+        cdef int l
+        cdef ix k, k0, k1, end, block
+        for l in range(self.n_layers - 1, -1, -1):
+            d = &self.layers[l]
+            k0 = share(d.n_in, member, members, LINE if d.n_out == 1 else MR)
+            k1 = share(d.n_in, member + 1, members, LINE if d.n_out == 1 else MR)
+            block = max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
+            k = k0
+            while k < k1:
+                end = min(k + block, k1)
+                self.backward_weights(l, base, rows, k, end, mode, work)
+                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + k*d.n_out, (end - k)*d.n_out, self.parameters, self.gradients)
+                k = end
+            if d.use_bias and member == l % members:
+                self.backward_bias(l, base, rows, mode)
+                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + d.n_in*d.n_out, d.n_out, self.parameters, self.gradients)
+
+    cdef void backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
+                             Call* call, real* work) noexcept nogil:
+        """Loss, deltas and weight gradients of samples base .. base + rows, whose forward pass this member has made for its
+        share; then the update."""
+        cdef ix r0 = base + share(rows, member, members, MR), r1 = base + share(rows, member + 1, members, MR)
+        cdef int l
+        if r1 > r0:
+            self.loss_and_delta(r0, r1, scale)
+            for l in range(self.n_layers - 1, 0, -1): self.backward_data(l, r0, r1, rows, work)
+        barrier_wait(&call.barrier)
+        self.weights_and_update(base, rows, member, members, mode, step, work)
+        if member == 0: self.add_losses(base, rows, call)
+
+    cdef void add_losses(self, ix base, ix rows, Call* call) noexcept nogil:
+        call.loss += lane_sum_double(rows, self.row_loss + base)
+        if self.loss.accuracy: call.hits += lane_sum_double(rows, self.row_hits + base)
+
+    # ---- whole calls, by each member of the team --------------------------------------------------------------------
+
+    cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
+        cdef Step step
+        cdef ix s, c, r0, r1, rows, start
+        cdef real* work = self.work + member*GEMM_WORK
+        for s in range(call.first_step, call.first_step + call.steps):
+            start = s*call.batch
+            step.rows = min(call.batch, call.samples - start)
+            step.number = call.iterations + (s - call.first_step) + 1
+            step.learning_rate = call.rates[(s - call.first_step)*call.rate_stride] if call.train else 0
+            c = 0
+            while c < step.rows:
+                rows = min(step.rows - c, self.chunk)
+                r0 = share(rows, member, members, MR)
+                r1 = share(rows, member + 1, members, MR)
+                if r1 > r0:
+                    self.gather(call.order, start + c, r0, r1)
+                    self.forward(r0, r1, work)
+                self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET,
+                                    &step if call.train and c + rows == step.rows else NULL, call, work)
+                c += rows
+                if member == 0:
+                    if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+                    if c == step.rows: call.steps_done += 1
+                    self.look_around(call, rows)
+                barrier_wait(&call.barrier)
+                if call.stop: return
+
+    cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
+        """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
+        cdef ix c = 0, rows
+        cdef real* work = self.work + member*GEMM_WORK
+        while c < call.samples:
+            rows = min(call.samples - c, self.chunk)
+            self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, NULL, call, work)
+            c += rows
+            barrier_wait(&call.barrier)
+
+    cdef void infer_member(self, Call* call, int member, int members) noexcept nogil:
+        """Predictions or losses of all samples, each member on its share of a chunk; nothing is shared but the sums."""
+        cdef Dense* d = &self.layers[self.n_layers - 1]
+        cdef ix c = 0, rows, r, r0, r1
+        cdef real* work = self.work + member*GEMM_WORK
+        while c < call.samples:
+            rows = min(call.samples - c, self.chunk)
+            r0 = share(rows, member, members, MR)
+            r1 = share(rows, member + 1, members, MR)
+            if r1 > r0:
+                self.gather(NULL, c, r0, r1)
+                self.forward(r0, r1, work)
+                if call.predictions:
+                    if self.fused: activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
+                    for r in range(r0, r1): memcpy(call.predictions + (c + r)*d.n_out, d.output + r*d.ld, d.n_out*sizeof(real))
+                else: self.loss_and_delta(r0, r1, 1)
+            barrier_wait(&call.barrier)
+            c += rows
+            if member == 0:
+                if call.predictions == NULL: self.add_losses(0, rows, call)
+                self.look_around(call, rows)
+            barrier_wait(&call.barrier)
+            if call.stop: return
+
+    cdef void forward_member(self, Call* call, int member, int members) noexcept nogil:
+        """All samples at once, kept in the buffers for a backward pass."""
+        cdef ix r0 = share(call.samples, member, members, MR), r1 = share(call.samples, member + 1, members, MR)
+        if r1 > r0:
+            self.gather(NULL, 0, r0, r1)
+            self.forward(r0, r1, self.work + member*GEMM_WORK)
+
+    cdef void look_around(self, Call* call, ix rows) noexcept nogil:
+        """Now and then: is there a signal, does somebody want to see progress?  The clock is read every few microseconds."""
+        cdef double now
+        call.work_since_check += <double>(rows*self.multiply_adds)
+        if call.work_since_check < 2e5: return
+        call.work_since_check = 0
+        now = seconds()
+        if now < call.next_signal_check: return
+        call.next_signal_check = now + SIGNAL_SECONDS
+        self.look_around_with_gil(call, now)
+
+    cdef void look_around_with_gil(self, Call* call, double now) noexcept with gil:
+        try:
+            PyErr_CheckSignals()
+            if self.progress is not None and now >= call.next_progress:
+                call.next_progress = now + PROGRESS_SECONDS
+                self.progress(call.first_step + call.steps_done)
+        except BaseException as error:             # KeyboardInterrupt above all; raised again when the team is home
+            self.raised = error
+            call.stop = True
+
+    cdef int run(self, team_function function, Call* call, int threads) except -1:
+        call.engine = <PyObject*>self
+        call.next_signal_check = seconds() + SIGNAL_SECONDS
+        call.next_progress = call.next_signal_check
+        with nogil: team_run(function, call, threads, &call.barrier)
+        if self.raised is not None:
+            error, self.raised = self.raised, None
+            raise error
+        return 0
+
+    cdef Call new_call(self, ix batch, ix steps):
+        cdef Call call
+        memset(&call, 0, sizeof(Call))
+        call.batch, call.steps, call.samples = batch, steps, self.samples
+        call.first_bad_step = -1
+        return call
+
+    # ---- calls from Python ------------------------------------------------------------------------------------------
+
+    def train(self, Py_ssize_t batch_size, order_key, Py_ssize_t first_step, Py_ssize_t steps, cnp.ndarray learning_rates,
+              int64_t iterations, int threads, progress):
+        """Train on batches first_step … of an epoch of the bound data.
+
+        order_key : (seed, epoch) that the epoch's order is drawn from, or None for the data's own order.
+        learning_rates : float64, one for each step or a single one.
+        iterations : updates made so far.
+        progress : called with the number of the epoch's steps done, about ten times a second, or None.
+
+        Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).  An exception from a signal handler or from progress
+        leaves the parameters as they were after the last whole step; `steps_done` tells how many there were.
+        """
+        cdef Call call = self.new_call(batch_size, steps)
+        call.train = True
+        call.first_step = first_step
+        call.iterations = iterations
+        call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
+        call.rate_stride = 1 if learning_rates.size > 1 else 0
+        self.reserve(min(batch_size, self.chunk, self.samples), threads)
+        call.order = self.draw_order(order_key)
+        self.progress = progress
+        self.forward_rows = 0
+        try:
+            self.run(train_member, &call, threads)
+        finally:
+            self.steps_done = call.steps_done
+            self.progress = None
+        return call.loss, call.hits, call.first_bad_step
+
+    cdef readonly ix steps_done
+
+    cdef const ix* draw_order(self, order_key) except? NULL:
+        cdef uint64_t seed
+        cdef uint32_t epoch
+        cdef ix* order
+        cdef ix n = self.samples
+        if order_key is None: return NULL
+        seed, epoch = order_key
+        if self.order_array is None or self.order_array.size != n: self.order_array = np.empty(n, np.intp)
+        order = <ix*>cnp.PyArray_DATA(self.order_array)
+        with nogil: permutation(n, seed, epoch, order)
+        return order
+
+    def gradient(self, int threads):
+        """Gradients of the mean loss of all bound samples.  Returns (sum of losses, sum of accuracies)."""
+        cdef Call call = self.new_call(self.samples, 1)
+        self.reserve(min(self.chunk, self.samples), threads)
+        self.forward_rows = 0
+        self.run(train_member, &call, threads)
+        return call.loss, call.hits
+
+    def evaluate(self, int threads):
+        """(sum of the losses, sum of the accuracies) of all bound samples."""
+        cdef Call call = self.new_call(self.samples, 1)
+        self.reserve(min(self.chunk, self.samples), threads)
+        self.forward_rows = 0
+        self.run(infer_member, &call, threads)
+        return call.loss, call.hits
+
+    def predict(self, cnp.ndarray out, int threads):
+        """Write the network's outputs for all bound samples to out (N, n_out)."""
+        cdef Call call = self.new_call(self.samples, 1)
+        call.predictions = <real*>writable(out, "out")
+        if out.size != self.samples*self.layers[self.n_layers - 1].n_out: raise ValueError(f"out has {out.size} elements")
+        self.reserve(min(self.chunk, self.samples), threads)
+        self.forward_rows = 0
+        self.run(infer_member, &call, threads)
+
+    def forward_all(self, int threads):
+        """A forward pass of all bound samples that backward_all() can follow."""
+        cdef Call call = self.new_call(self.samples, 1)
+        self.reserve(self.samples, threads)
+        self.forward_rows = 0
+        self.run(forward_member, &call, threads)
+        self.forward_rows = self.samples
+
+    def backward_all(self, int threads):
+        """Gradients of the mean loss of the samples of forward_all(), with the targets bound since.  Returns the sum of losses."""
+        cdef Call call = self.new_call(self.samples, 1)
+        if self.forward_rows != self.samples: raise ValueError(f"{self.samples} samples, expected the {self.forward_rows} of the last forward pass")
+        self.gather(NULL, 0, 0, self.samples)      # the targets; the input is the same
+        self.run(backward_member, &call, threads)
+        return call.loss
+
+    def layer_output(self, int layer):
+        """A copy (N, n_out) of a layer's output of forward_all(), activated."""
+        cdef Dense* d = &self.layers[layer]
+        cdef ix rows = self.kept_rows()
+        cdef cnp.ndarray out = copy_rows(d.output, rows, d.n_out, d.ld)
+        if self.fused and layer == self.n_layers - 1: activate(d.activation, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
+        return out
+
+    def layer_delta(self, int layer):
+        """A copy (N, n_out) of the gradient with respect to a layer's pre-activations, of backward_all()."""
+        return copy_rows(self.layers[layer].delta, self.kept_rows(), self.layers[layer].n_out, self.layers[layer].ld)
+
+    cdef ix kept_rows(self) except -1:
+        if self.forward_rows == 0: raise ValueError("the buffers hold no forward pass: call forward() first")
+        return self.forward_rows
+
+
+cdef cnp.ndarray copy_rows(const real* source, ix rows, ix n, ix ld):
+    cdef cnp.ndarray out = np.empty((rows, n), DTYPE)
+    cdef real* to = <real*>cnp.PyArray_DATA(out)
+    cdef ix r
+    for r in range(rows): memcpy(to + r*n, source + r*ld, n*sizeof(real))
+    return out
+
+
+cdef inline ix line_bytes(ix n) noexcept nogil:
+    """Bytes of a buffer that holds n: whole cache lines, and a spare one that vectors may reach into."""
+    return round_up(n, 64) + 64
+
+
+cdef inline void* take(char** at, ix n) noexcept nogil:
+    cdef void* start = at[0]
+    at[0] += line_bytes(n)
+    return start
+
+
+cdef int train_member(void* argument, int member, int members) noexcept nogil:
+    cdef Call* call = <Call*>argument
+    cdef uint64_t mode = flush_subnormals()
+    (<Engine>call.engine).train_member(call, member, members)
+    restore_subnormals(mode)
+    return 0
+
+
+cdef int backward_member(void* argument, int member, int members) noexcept nogil:
+    cdef Call* call = <Call*>argument
+    cdef uint64_t mode = flush_subnormals()
+    (<Engine>call.engine).backward_member(call, member, members)
+    restore_subnormals(mode)
+    return 0
+
+
+cdef int infer_member(void* argument, int member, int members) noexcept nogil:
+    cdef Call* call = <Call*>argument
+    cdef uint64_t mode = flush_subnormals()
+    (<Engine>call.engine).infer_member(call, member, members)
+    restore_subnormals(mode)
+    return 0
+
+
+cdef int forward_member(void* argument, int member, int members) noexcept nogil:
+    cdef Call* call = <Call*>argument
+    cdef uint64_t mode = flush_subnormals()
+    (<Engine>call.engine).forward_member(call, member, members)
+    restore_subnormals(mode)
+    return 0

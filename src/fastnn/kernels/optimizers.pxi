@@ -1,0 +1,62 @@
+# Update rules on flat vectors: state, step and parameters in one pass.  Keras 3's definitions.
+
+cdef enum OptimizerKind:
+    SGD = 0
+    MOMENTUM = 1
+    NESTEROV = 2
+    ADAM = 3
+
+cdef enum:
+    MAX_STATES = 2
+
+cdef struct Optimizer:
+    OptimizerKind kind
+    double momentum                # or beta_1
+    double beta_2
+    double epsilon
+    real* state[MAX_STATES]        # velocity; or means of g and of g^2
+
+
+cdef double power(double x, int64_t n) noexcept nogil:
+    """x^n by squaring: plain products, so the same bits in every C library."""
+    cdef double y = 1
+    while n:
+        if n & 1: y *= x
+        x *= x
+        n >>= 1
+    return y
+
+
+cdef inline double adam_rate(const Optimizer* o, double learning_rate, int64_t step) noexcept nogil:
+    """learning_rate sqrt(1 - beta_2^t)/(1 - beta_1^t): both moments' bias corrections in one factor (t = step, from 1)."""
+    return learning_rate*sqrt(1 - power(o.beta_2, step))/(1 - power(o.momentum, step))
+
+
+cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix first, ix n, real* w, const real* g) noexcept nogil:
+    """Parameters w[first .. first+n) from the gradients g, at the same places of the state."""
+    cdef real* s = o.state[0]
+    cdef real* s2 = o.state[1]
+    cdef real rate = R(learning_rate), beta = R(o.momentum), keep1, keep2, eps = R(o.epsilon), m, v
+    cdef ix i
+    if o.kind == SGD:
+        for i in range(first, first + n): w[i] = fmadd(-rate, g[i], w[i])
+    elif o.kind == MOMENTUM:
+        for i in range(first, first + n):
+            m = fmadd(beta, s[i], rate*g[i])
+            s[i] = m
+            w[i] -= m
+    elif o.kind == NESTEROV:
+        for i in range(first, first + n):
+            m = fmadd(beta, s[i], rate*g[i])
+            s[i] = m
+            w[i] -= fmadd(beta, m, rate*g[i])
+    else:
+        rate = R(adam_rate(o, learning_rate, step))
+        keep1 = R(1 - o.momentum)
+        keep2 = R(1 - o.beta_2)
+        for i in range(first, first + n):
+            m = fmadd(g[i] - s[i], keep1, s[i])
+            v = fmadd(fmadd(g[i], g[i], -s2[i]), keep2, s2[i])
+            s[i] = m
+            s2[i] = v
+            w[i] -= m*rate/(real_sqrt(v) + eps)

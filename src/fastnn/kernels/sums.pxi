@@ -1,0 +1,48 @@
+# Sums and dot products over many lanes at once.  The number of lanes is fixed, so every instruction set adds in one order.
+
+cdef enum:
+    LANES = 16
+
+
+cdef inline double lane_sum(ix n, const real* x) noexcept nogil:
+    """Sum of x[0..n) in float64: eight partial sums, then pairs of them."""
+    cdef double s[8]
+    cdef ix i = 0
+    cdef int j
+    if n == 1: return x[0]
+    for j in range(8): s[j] = 0
+    while i + 8 <= n:
+        for j in range(8): s[j] += <double>x[i + j]
+        i += 8
+    for j in range(<int>(n - i)): s[j] += <double>x[i + j]
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+
+
+cdef inline double lane_sum_double(ix n, const double* x) noexcept nogil:
+    """The same of float64 values."""
+    cdef double s[8]
+    cdef ix i = 0
+    cdef int j
+    for j in range(8): s[j] = 0
+    while i + 8 <= n:
+        for j in range(8): s[j] += x[i + j]
+        i += 8
+    for j in range(<int>(n - i)): s[j] += x[i + j]
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+
+
+cdef inline real dot(ix n, const real* a, const real* b) noexcept nogil:
+    """Sum of a[i]*b[i]: LANES chains of multiply-adds, then pairs of them."""
+    cdef vec acc[LANES]
+    cdef real s[LANES]
+    cdef ix i = 0
+    cdef int j
+    for j in range(LANES//VL): acc[j] = vzero()
+    while i + LANES <= n:
+        for j in range(LANES//VL): acc[j] = vfmadd(vload(a + i + j*VL), vload(b + i + j*VL), acc[j])
+        i += LANES
+    for j in range(LANES//VL): vstore(s + j*VL, acc[j])
+    for j in range(<int>(n - i)): s[j] = fmadd(a[i + j], b[i + j], s[j])
+    for j in range(8): s[j] += s[j + 8]
+    for j in range(4): s[j] += s[j + 4]
+    return (s[0] + s[2]) + (s[1] + s[3])

@@ -1,0 +1,188 @@
+"""The one place that checks and converts what users pass.
+
+Every function raises before anything is changed, and its message names the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """`value` as a C-contiguous, native array of dtype; no copy where it is one already."""
+    if value is None:
+        raise TypeError(f"{name} is None, expected an array")
+    try:
+        given = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(f"{name} is no rectangular array: {error}") from error
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {given.dtype}, expected real numbers")
+    return np.ascontiguousarray(given, dtype=dtype).reshape(given.shape)
+
+
+def matrix(name: str, value: Any, dtype: np.dtype, columns: int | None = None) -> np.ndarray:
+    """`value` as an array (N, columns) with N > 0; (N,) means (N, 1)."""
+    result = array(name, value, dtype)
+    if result.ndim == 1:
+        result = result[:, np.newaxis]
+    if result.ndim != 2:
+        raise ValueError(f"{name} has shape {result.shape}, expected two dimensions (samples, features)")
+    if columns is not None and result.shape[1] != columns:
+        raise ValueError(f"{name} has shape {np.shape(value)}, expected (samples, {columns})")
+    if result.size == 0:
+        raise ValueError(f"{name} has shape {result.shape}, expected at least one sample and one column")
+    return result
+
+
+def targets(name: str, value: Any, dtype: np.dtype, rows: int, columns: int) -> np.ndarray:
+    """Targets (N, columns) without NaN, one row for each of N = `rows` samples."""
+    result = matrix(name, value, dtype, columns)
+    same_rows(name, result, rows)
+    if np.isnan(np.min(result)):  # one pass, no temporary
+        row = int(np.isnan(result).any(axis=1).argmax())
+        raise ValueError(f"{name} has a NaN in sample {row}, expected numbers")
+    return result
+
+
+def labels(name: str, value: Any, rows: int, classes: int) -> np.ndarray:
+    """Integer labels (N,) in 0 … classes - 1, as int32; (N, 1) means (N,), and floats that are whole numbers are taken."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {given.dtype}, expected integer labels")
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    if given.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {given.shape}, expected integer labels of shape ({rows},); one-hot rows are for categorical_crossentropy"
+        )
+    same_rows(name, given, rows)
+    outside = ~((given >= 0) & (given < classes))  # true for NaN as well
+    if given.dtype.kind == "f":
+        outside |= given != np.floor(given)
+    if outside.any():
+        at = int(outside.argmax())
+        raise ValueError(
+            f"{name} has the label {given[at]} at position {at}, expected integers from 0 to {classes - 1}"
+        )
+    return np.ascontiguousarray(given, dtype=np.int32)
+
+
+def same_rows(name: str, value: np.ndarray, rows: int) -> None:
+    """As many samples as the other arrays have."""
+    if len(value) != rows:
+        raise ValueError(f"{name} has {len(value)} samples, expected {rows}")
+
+
+def weights(name: str, value: Any, dtype: np.dtype, rows: int) -> np.ndarray | None:
+    """Sample weights (N,), finite and not negative; a number stands for all samples, None for none."""
+    if value is None:
+        return None
+    result = array(name, value, dtype)
+    if result.ndim == 0:
+        result = np.full(rows, result)
+    if result.ndim == 2 and result.shape[1] == 1:
+        result = result[:, 0]
+    if result.shape != (rows,):
+        raise ValueError(f"{name} has shape {result.shape}, expected ({rows},)")
+    if not (result >= 0).all() or not np.isfinite(result).all():
+        at = int((~((result >= 0) & np.isfinite(result))).argmax())
+        raise ValueError(f"{name} is {result[at]} at position {at}, expected finite weights of at least 0")
+    return np.ascontiguousarray(result)
+
+
+def class_weights(name: str, value: Any, y: np.ndarray) -> np.ndarray:
+    """A weight for each sample, by its class: y holds labels (N,), one-hot rows (N, K) or a column of them (N, 1)."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {type(value).__name__}, expected a dict from class to weight")
+    classes = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+    result = np.ones(len(classes))
+    for label, weight in value.items():
+        result[classes == label] = number(f"{name}[{label!r}]", weight, low=0)
+    return result
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """A finite number in [low, high], without the ends that are open."""
+    try:
+        result = float(operator.index(value)) if isinstance(value, int) else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}, expected a number") from None
+    good = (
+        (result > low if open_low else result >= low)
+        and (result < high if open_high else result <= high)
+        and math.isfinite(result)
+    )
+    if not good:
+        bounds = [f"{'>' if open_low else '>='} {low:g}"] if low > -math.inf else []
+        bounds += [f"{'<' if open_high else '<='} {high:g}"] if high < math.inf else []
+        raise ValueError(
+            f"{name} is {value!r}, expected a finite number" + (f" {' and '.join(bounds)}" if bounds else "")
+        )
+    return result
+
+
+def integer(name: str, value: Any, *, low: int = 0, high: int | None = None) -> int:
+    """A whole number from low to high."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, expected an integer")
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected an integer") from None
+    if result < low or (high is not None and result > high):
+        raise ValueError(f"{name} is {result}, expected " + (f"at least {low}" if high is None else f"{low} to {high}"))
+    return result
+
+
+def choice(name: str, value: Any, allowed: Iterable[T]) -> T:
+    """One of the allowed values."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def lookup(name: str, value: Any, kind: type[T], named: Mapping[str, Callable[[], T]]) -> T:
+    """An object of `kind`: itself, or made from its name, or from its class."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, type) and issubclass(value, kind):
+        return value()
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, expected a name or an object of {kind.__name__}")
+    if value not in named:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, named))}")
+    return named[value]()
+
+
+def floating(value: Any) -> np.dtype:
+    """The dtype to compute in with this value: its own where that is float32 or float64, float64 otherwise."""
+    dtype = np.asarray(value).dtype
+    return dtype.newbyteorder("=") if dtype in (np.float32, np.float64) else np.dtype(np.float64)
+
+
+def output(name: str, value: Any, like: np.ndarray) -> np.ndarray:
+    """An array to write a result into: of the same shape and dtype as `like`, writable."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is {type(value).__name__}, expected an ndarray")
+    if value.shape != like.shape or value.dtype != like.dtype:
+        raise ValueError(f"{name} is {value.dtype} {value.shape}, expected {like.dtype} {like.shape}")
+    if not value.flags.writeable:
+        raise ValueError(f"{name} is read-only")
+    return value

@@ -1,0 +1,35 @@
+"""What `import fastnn` loads."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Prints the packages that `import fastnn` loads from files outside the standard library. Cython and compiled NumPy
+# register helper modules that have no file.
+SCRIPT = """
+import sys
+before = set(sys.modules)
+import fastnn
+loaded = {
+    name.partition(".")[0]
+    for name in set(sys.modules) - before
+    if getattr(sys.modules[name], "__file__", None) is not None
+}
+print(*sorted(loaded - sys.stdlib_module_names))
+"""
+
+
+@pytest.mark.parametrize("name", ["scipy", "matplotlib", "tqdm", "sklearn"])
+def test_the_optional_packages_are_installed_here(name: str) -> None:
+    # Without them the next test could not fail.
+    assert importlib.util.find_spec(name) is not None
+
+
+def test_import_needs_numpy_alone(tmp_path: Path) -> None:
+    result = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["fastnn", "numpy"]
