@@ -178,6 +178,30 @@ def elementary(str name, cnp.ndarray x, cnp.ndarray out):
             for i in range(n): q[i] = sigmoid_(p[i])
 
 
+def multiply_add_peak(Py_ssize_t repeats):
+    """Floating-point operations per second of multiply-adds in registers alone, on one core: the limit for any product."""
+    cdef vec acc[12]
+    cdef vec a = vsplat(R(1.0000001)), b = vsplat(R(1e-9))
+    cdef real total[VL]
+    cdef ix r
+    cdef int i
+    cdef double start, spent
+    for i in range(12): acc[i] = vsplat(R(i))
+    with nogil:
+        start = seconds()
+        for r in range(repeats):
+            for i in range(12): acc[i] = vfmadd(acc[i], a, b)
+        spent = seconds() - start
+    for i in range(12): acc[0] = acc[0] + acc[i]
+    vstore(total, acc[0])
+    return 24.0*VL*repeats/spent, total[0]     # the sum, so that no compiler drops the work
+
+
+def set_pack(n):
+    global PACK_FROM
+    PACK_FROM = n
+
+
 def product(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, bias=None, bint add=False, bint relu=False, gate=None):
     """c <- [bias +] a b, then relu or gate, by gemm: for tests and benchmarks.
 
@@ -194,5 +218,5 @@ def product(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, bias=None, bint add=Fal
     cdef cnp.ndarray scratch = np.empty(GEMM_WORK, DTYPE)
     cdef real* work = <real*>cnp.PyArray_DATA(scratch)
     if not a.dtype == b.dtype == c.dtype == DTYPE: raise ValueError(f"a, b and c are {a.dtype}, {b.dtype} and {c.dtype}, expected {DTYPE}")
-    if add and K > KC: raise ValueError(f"add: K is {K}, expected at most {KC}")
+    if add and K > MAX_ADD: raise ValueError(f"add: K is {K}, expected at most {MAX_ADD}")
     with nogil: gemm(M, N, K, pa, ras, cas, pb, rbs, cbs, pc, ldc, pbias, ADD if add else SET, relu, pgate, work)

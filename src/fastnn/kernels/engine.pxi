@@ -26,7 +26,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 cdef enum:
     MIN_CHUNK = 256            # rows: enough to make reading the weights once a chunk cheap
-    MAX_CHUNK = 512            # not above KC, so that a chunk's weight gradient is one chain
+    MAX_CHUNK = MAX_ADD        # so that a chunk's weight gradient is one chain
     CHUNK_BYTES = 393216       # what a chunk's activations and gradients may take of the second cache
     UPDATE_BLOCK = 16384       # elements of a gradient that are updated while still in the first caches
     DOT_ROWS = 4               # below so many rows a product with transposed weights is not worth packing them

@@ -13,12 +13,20 @@
 
 cdef enum Mode:
     SET = 0            # C = bias + A B
-    ADD = 1            # C = C + A B, the product summed by itself first (K <= KC): gradients over the chunks of a batch
+    ADD = 1            # C = C + A B, the product summed by itself first (K <= MAX_ADD): gradients over the chunks of a batch
 
 cdef enum:
-    KC = 512           # rows of a packed block of B
-    NC = 1024          # its columns: KC x NC elements are what the second cache should hold
-    GEMM_WORK = KC*(NC + 64) + KC*16 + 64      # scratch elements for one thread: the block of B, a panel of A
+    KC = 256                   # rows of a block of B: a panel of it, 2*VL columns, fits the first cache beside a tile of A
+    A_BYTES = 131072           # a packed block of A, and
+    B_BYTES = 262144           # a packed block of B: together they fit the second cache
+    SLACK = 1024               # elements: the last panel of a block is filled up
+    MAX_ADD = 512              # most K that ADD takes
+
+cdef ix PACK_FROM = 65536      # elements of B from which a copy in panels is worth making
+
+# Elements of scratch that one thread needs.
+cdef ix GEMM_WORK = (A_BYTES + B_BYTES)//<ix>sizeof(real) + MAX_ADD*64 + 2*SLACK
+
 
 cdef struct Product:
     # What a tile needs to know beside its place.
@@ -34,10 +42,14 @@ cdef struct Product:
 cdef inline void tile(const int mr, const int nv, const Product* p, ix K, const real* A, const ix ras, const ix cas,
                       const real* B, ix ldb, real* C, ix ldc, const real* bias, const real* gate) noexcept nogil:
     """An mr x (nv*VL) tile of C, in registers over K; mr, nv and one of A's strides are constants after inlining."""
+    # Rows of A are reached from three pointers, as pointer + 0, 1 and 2 strides, which addresses can say; and the pointers
+    # are held in registers: left alone, gcc keeps an offset for each row in memory and reloads them all at every k.
     cdef vec acc[MR][8]
     cdef vec b[8]
     cdef vec a
     cdef ix k
+    cdef const real* A3 = A + 3*ras
+    cdef const real* A6 = A + 6*ras
     cdef int i, j
     for i in range(mr):
         for j in range(nv): prefetch_write(C + i*ldc + j*VL)
@@ -52,11 +64,16 @@ cdef inline void tile(const int mr, const int nv, const Product* p, ix K, const 
         for i in range(mr):
             for j in range(nv): acc[i][j] = vzero()
     for k in range(K):
+        hold_pointer(A)
+        if mr > 3: hold_pointer(A3)
+        if mr > 6: hold_pointer(A6)
         for j in range(nv): b[j] = vload(B + j*VL)
         for i in range(mr):
-            a = vsplat(A[i*ras])
+            a = vsplat(A[i*ras] if i < 3 else A3[(i - 3)*ras] if i < 6 else A6[(i - 6)*ras])
             for j in range(nv): acc[i][j] = vfmadd(a, b[j], acc[i][j])
         A += cas
+        A3 += cas
+        A6 += cas
         B += ldb
     if p.mode == ADD:
         for i in range(mr):
@@ -71,31 +88,72 @@ cdef inline void tile(const int mr, const int nv, const Product* p, ix K, const 
         for j in range(nv): vstore(C + i*ldc + j*VL, acc[i][j])
 
 
-cdef inline void tile_rows(const int nv, const Product* p, ix mr, ix K, const real* A, const ix ras, const ix cas,
-                           const real* B, ix ldb, real* C, ix ldc, const real* bias, const real* gate) noexcept nogil:
-    if mr == 8: tile(TILE_ROWS(8), nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 7: tile(TILE_ROWS(7), nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 6: tile(TILE_ROWS(6), nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 5: tile(TILE_ROWS(5), nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 4: tile(4, nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 3: tile(3, nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 2: tile(2, nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    else: tile(1, nv, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+cdef inline void tile_shapes(const int mr, const Product* p, ix nv, ix K, const real* A, ix ras, ix cas,
+                             const real* B, ix ldb, real* C, ix ldc, const real* bias, const real* gate) noexcept nogil:
+    """Turn the number of vectors and A's unit stride into constants that the compiler specialises on."""
+    if cas == 1:
+        if nv == 2: tile(mr, 2, p, K, A, ras, 1, B, ldb, C, ldc, bias, gate)
+        elif nv == 1: tile(mr, 1, p, K, A, ras, 1, B, ldb, C, ldc, bias, gate)
+        elif mr == 1: tile(1, 8, p, K, A, ras, 1, B, ldb, C, ldc, bias, gate)
+        elif mr == 2: tile(2, 4, p, K, A, ras, 1, B, ldb, C, ldc, bias, gate)
+    else:
+        if nv == 2: tile(mr, 2, p, K, A, 1, cas, B, ldb, C, ldc, bias, gate)
+        elif nv == 1: tile(mr, 1, p, K, A, 1, cas, B, ldb, C, ldc, bias, gate)
+        elif mr == 1: tile(1, 8, p, K, A, 1, cas, B, ldb, C, ldc, bias, gate)
+        elif mr == 2: tile(2, 4, p, K, A, 1, cas, B, ldb, C, ldc, bias, gate)
 
 
-cdef inline void tile_shape(const Product* p, ix mr, ix nv, ix K, const real* A, const ix ras, const ix cas,
-                            const real* B, ix ldb, real* C, ix ldc, const real* bias, const real* gate) noexcept nogil:
-    if nv == 2: tile_rows(2, p, mr, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif nv == 1: tile_rows(1, p, mr, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    elif mr == 1: tile(1, 8, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
-    else: tile(2, 4, p, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+cdef void tile_1(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(1), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
 
 
-cdef void any_tile(const Product* p, ix mr, ix nv, ix K, const real* A, ix ras, ix cas,
+cdef void tile_2(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(2), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_3(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(3), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_4(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(4), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_5(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(5), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_6(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(6), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_7(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(7), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+cdef void tile_8(const Product* p, ix nv, ix K, const real* A, ix ras, ix cas, const real* B, ix ldb, real* C, ix ldc,
+                 const real* bias, const real* gate) noexcept nogil:
+    tile_shapes(TILE_ROWS(8), p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
+
+
+ctypedef void (*tile_function)(const Product*, ix, ix, const real*, ix, ix, const real*, ix, real*, ix, const real*, const real*) noexcept nogil
+
+# By number of rows.  Called through this table, each stays a function of its own: in one large function gcc gives up on
+# keeping the loops' addresses in registers.
+cdef tile_function TILES[9]
+TILES[:] = [NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8]
+
+
+cdef inline void any_tile(const Product* p, ix mr, ix nv, ix K, const real* A, ix ras, ix cas,
                    const real* B, ix ldb, real* C, ix ldc, const real* bias, const real* gate) noexcept nogil:
-    """Turn the shape and A's unit stride into constants that the compiler specialises on."""
-    if cas == 1: tile_shape(p, mr, nv, K, A, ras, 1, B, ldb, C, ldc, bias, gate)
-    else: tile_shape(p, mr, nv, K, A, 1, cas, B, ldb, C, ldc, bias, gate)
+    TILES[mr](p, nv, K, A, ras, cas, B, ldb, C, ldc, bias, gate)
 
 
 cdef void pack(ix kc, ix nc, const real* B, ix rbs, ix cbs, real* out) noexcept nogil:
@@ -147,73 +205,95 @@ cdef inline void copied_tile(const Product* p, ix mr, ix nv, ix width, ix K, con
         for j in range(width): C[i*p.ldc + j] = t[i*ldt + j]
 
 
-cdef void block(const Product* p, ix M, ix N, ix K, const real* A, const real* B, ix rbs, ix cbs, bint packed, real* C,
-                const real* bias, const real* gate, real* work) noexcept nogil:
-    """A block of at most KC rows and NC columns of B."""
-    cdef ix m = 0, mr, n, nv, width, end, ras, cas, i, k, ldb, wide = 2*VL
+cdef inline ix tile_height(ix left) noexcept nogil:
+    """Rows of the next tile: the last two share what is left, so that none is very low."""
+    if left <= MR: return left
+    return MR if left >= 2*MR else (left + 1)//2
+
+
+cdef void pack_rows(ix M, ix K, const real* A, ix cas, real* out) noexcept nogil:
+    """A (M, K) whose rows are one element apart -> its tiles one after the other: that of rows m … m + mr is (K, mr), at out + m K."""
+    cdef ix m = 0, mr, k, i
+    while m < M:
+        mr = tile_height(M - m)
+        if mr == MR:                               # a constant: the copy is unrolled
+            for k in range(K):
+                for i in range(MR): out[k*MR + i] = A[m + i + k*cas]
+        else:
+            for k in range(K):
+                for i in range(mr): out[k*mr + i] = A[m + i + k*cas]
+        out += K*mr
+        m += mr
+
+
+cdef void block(const Product* p, ix M, ix N, ix K, const real* A, const real* B, ix ldb, bint packed, real* C,
+                const real* bias, const real* gate, ix rows_below, real* work) noexcept nogil:
+    """A block of A times a block of B.  Panels of B go from right to left, and tiles down each: see the head of this file.
+    `rows_below` rows of C lie under this block's."""
+    cdef ix m, mr, n, nv, width, end = N, ras = p.ras, cas = p.cas, wide = 2*VL
     cdef const real* a
     cdef const real* b
     cdef real* c
     cdef const real* bias_n
     cdef const real* gate_c
-    cdef real* panel_of_a = work + KC*(NC + 64)
-    cdef bint fits
-    if packed: pack(K, N, B, rbs, cbs, work)
-    elif M <= 2: wide = 8*VL if M == 1 else 4*VL   # few rows: more columns, to have enough chains under way
-    while m < M:
-        mr = M - m
-        if mr > MR: mr = MR if mr >= 2*MR else (mr + 1)//2
-        a = A + m*p.ras
-        ras = p.ras
-        cas = p.cas
-        if cas != 1 and N > 8*VL:                  # long strides: copy the panel once, read it for every panel of B
-            for k in range(K):
-                for i in range(mr): panel_of_a[k*MR + i] = a[i*ras + k*cas]
-            a = panel_of_a
-            ras = 1
-            cas = MR
-        end = N
-        while end > 0:                             # from right to left: see the head of this file
-            width = end % (2*VL)
-            if width == 0: width = wide if end % wide == 0 else 2*VL
-            n = end - width
-            nv = (width + VL - 1)//VL
-            if packed:
-                b = work + n*K
-                ldb = 2*VL
-            else:
-                b = B + n
-                ldb = rbs
+    cdef bint fits, whole, tiles = False
+    if cas != 1 and N > 4*VL:                      # A is read once for each panel: make that one stream
+        pack_rows(M, K, A, cas, work)
+        A = work
+        tiles = True
+    if not packed and M <= 2: wide = 8*VL if M == 1 else 4*VL      # few rows: more columns, to have enough chains under way
+    while end > 0:
+        width = end % (2*VL)
+        if width == 0: width = wide if end % wide == 0 else 2*VL
+        n = end - width
+        nv = (width + VL - 1)//VL
+        b = B + n*K if packed else B + n
+        bias_n = bias + n if bias else NULL
+        whole = width == nv*VL or n + nv*VL <= p.ldc
+        m = 0
+        while m < M:
+            mr = tile_height(M - m)
+            a = A + m*(K if tiles else ras)
+            if tiles: cas = mr
             c = C + m*p.ldc + n
-            bias_n = bias + n if bias else NULL
             gate_c = gate + m*p.ldc + n if gate else NULL
-            fits = width == nv*VL or n + nv*VL <= p.ldc
+            fits = whole
             if not fits and p.mode == SET and not p.resume and not gate:
-                fits = (m + mr - 1)*p.ldc + n + nv*VL <= (M - 1)*p.ldc + N and m + mr < M     # spills onto rows still to come
+                # Spilling onto rows still to come, of which there must be enough.
+                fits = m + mr < M + rows_below and (m + mr - 1)*p.ldc + n + nv*VL <= (M + rows_below - 1)*p.ldc + N
             if fits: any_tile(p, mr, nv, K, a, ras, cas, b, ldb, c, p.ldc, bias_n, gate_c)
             else: copied_tile(p, mr, nv, width, K, a, ras, cas, b, ldb, c, bias_n, gate_c)
-            end = n
-        m += mr
+            m += mr
+        end = n
 
 
 cdef void gemm(ix M, ix N, ix K, const real* A, ix ras, ix cas, const real* B, ix rbs, ix cbs, real* C, ix ldc,
                const real* bias, Mode mode, bint relu, const real* gate, real* work) noexcept nogil:
     """C (M, N) = [bias +] A (M, K) B (K, N), then relu or gate; see the head of this file."""
     cdef Product p
-    cdef ix n = (max(N, <ix>1) - 1)//NC*NC, nc, k, kc
-    cdef bint packed = cbs != 1 or (K*N > 65536 and M >= 16), last
-    p.ras, p.cas, p.ldc, p.mode = ras, cas, ldc, mode
-    p.gate = gate
-    while n >= 0:
-        nc = min(N - n, <ix>NC)
+    cdef ix kc = K, nc, mc, k, n, m, cols, rows, depth, blocks = (K + KC - 1)//KC
+    cdef bint packed = cbs != 1 or (K*N > PACK_FROM and M >= 4*MR), last
+    cdef real* work_b = work + A_BYTES//<ix>sizeof(real) + SLACK
+    p.ras, p.cas, p.ldc, p.mode, p.gate = ras, cas, ldc, mode, gate
+    if mode == SET and blocks > 1: kc = round_up((K + blocks - 1)//blocks, 8)
+    nc = max(B_BYTES//<ix>sizeof(real)//max(kc, <ix>1)//(8*VL), <ix>1)*8*VL if packed else N
+    mc = max(A_BYTES//<ix>sizeof(real)//max(kc, <ix>1)//MR, <ix>1)*MR
+    n = (max(N, <ix>1) - 1)//max(nc, <ix>1)*nc
+    while n >= 0 and N > 0:
+        cols = min(N - n, nc)
         k = 0
         while True:
-            kc = min(K - k, <ix>KC) if mode == SET else K
-            last = k + kc == K
+            depth = min(K - k, kc)
+            last = k + depth == K
             p.resume = k > 0
             p.relu = relu and last
-            block(&p, M, nc, kc, A + k*cas, B + k*rbs + n*cbs, rbs, cbs, packed, C + n, bias + n if bias and k == 0 else NULL,
-                  gate + n if gate and last else NULL, work)
-            k += kc
+            if packed: pack(depth, cols, B + k*rbs + n*cbs, rbs, cbs, work_b)
+            m = 0
+            while m < M:
+                rows = min(M - m, mc)
+                block(&p, rows, cols, depth, A + m*ras + k*cas, work_b if packed else B + k*rbs + n, 2*VL if packed else rbs, packed,
+                      C + m*ldc + n, bias + n if bias and k == 0 else NULL, gate + m*ldc + n if gate and last else NULL, M - m - rows, work)
+                m += rows
+            k += depth
             if last: break
-        n -= NC
+        n -= nc

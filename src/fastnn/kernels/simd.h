@@ -48,10 +48,11 @@ typedef uint32_t ureal;
   #define vload(p)        (*(const vec *)(p))
   #define vstore(p, x)    (*(vec *)(p) = (x))
   #define vzero()         ((vec){0})
-  #define vsplat(s)       ((vec){0} + (s))
+  #define vsplat(s)       ((s) - (vec){0})                  /* not {0} + s: that turns -0 into 0, and costs an addition */
   #define vrelu(x)        ((vec)((ivec)(x) & ~(ivec)((x) < vzero())))           /* keeps NaN */
   #define vgate(x, a)     ((vec)((ivec)(x) & ~(ivec)((a) <= vzero())))          /* x where not a <= 0; keeps NaN */
   #define prefetch_write(p) __builtin_prefetch((p), 1)
+  #define hold_pointer(p) __asm__("" : "+r"(p))       /* the compiler may not replace it by an expression of others */
 #else                                /* any C11 compiler: vectors of one element, slower and right */
   #define VECTOR_BYTES sizeof(real)
   #define MR 4
@@ -63,6 +64,7 @@ typedef uint32_t ureal;
   #define vrelu(x)        ((x) < R(0) ? R(0) : (x))
   #define vgate(x, a)     ((a) <= R(0) ? R(0) : (x))
   #define prefetch_write(p) ((void)0)
+  #define hold_pointer(p) ((void)0)
 #endif
 #define VL ((int)(VECTOR_BYTES / sizeof(real)))
 #define TILE_ROWS(n) ((n) <= MR ? (n) : MR)       /* rows above MR are dead code, but must compile */

@@ -22,6 +22,7 @@ cdef extern from "simd.h" nogil:
     vec vgate(vec, vec)
     vec vfmadd(vec, vec, vec)
     void prefetch_write(const void*)
+    void hold_pointer(const void*)
     real fmadd(real, real, real)
     void transpose4x4(const real*, ix, real*, ix)
     real R(double)
