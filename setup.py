@@ -20,10 +20,12 @@ if X86:  # base is plain scalar code there: what an unknown compiler gets, and w
         "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
 DTYPES = {"f32": [], "f64": [("FASTNN_F64", None)]}
-# No contraction: where the kernels want a fused multiply-add they say so (simd.h), and every compiler's bits are the same.
-# No -ffast-math, nor any part of it that touches results: NaN and infinity must survive.
+# No contraction: where the kernels want a fused multiply-add they say so (simd.h), and every compiler's bits are the
+# same. No -ffast-math, nor any part of it that touches results: NaN and infinity must survive.
 FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-LINK = ["-pthread"] + ([] if platform.system() == "Darwin" else ["-Wl,-s"])  # stripped: the wheel is a fifth of the size
+LINK = ["-pthread"] + (
+    [] if platform.system() == "Darwin" else ["-Wl,-s"]
+)  # stripped: the wheel is a fifth of the size
 MACROS = [
     ("Py_LIMITED_API", "0x030B0000"),
     ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -32,9 +34,13 @@ MACROS = [
 
 
 def translate(name: str, source: str, build_dir: str) -> Extension:
-    # One build_dir for each: the C file carries the module's name.  Flags are set later, in BuildKernels: cythonize hands
-    # the list settings of one Extension on to the next of the same source.
-    [extension] = cythonize([Extension(f"fastnn.kernels.{name}", [f"{KERNELS}/{source}"])], build_dir=f"build/cython/{build_dir}", quiet=True)
+    # One build_dir for each: the C file carries the module's name.  Flags are set later, in BuildKernels: cythonize
+    # hands the list settings of one Extension on to the next of the same source.
+    [extension] = cythonize(
+        [Extension(f"fastnn.kernels.{name}", [f"{KERNELS}/{source}"])],
+        build_dir=f"build/cython/{build_dir}",
+        quiet=True,
+    )
     extension.include_dirs = [KERNELS, numpy.get_include()]
     extension.py_limited_api = True
     extension.define_macros = list(MACROS)
@@ -48,7 +54,10 @@ class BuildKernels(build_ext):
         unix = self.compiler.compiler_type in ("unix", "cygwin", "mingw32")
         flags = [f for f in [*FLAGS, "-pthread"] if unix and self.compiles([f])]
         link = [f for f in LINK if unix and self.compiles([], [f])]
-        inline = unix and self.compiles(['-DTEST=inline __attribute__((always_inline))'], code="static TEST int f(int x) { return x; } int main(void) { return f(0); }")
+        inline = unix and self.compiles(
+            ["-DTEST=inline __attribute__((always_inline))"],
+            code="static TEST int f(int x) { return x; } int main(void) { return f(0); }",
+        )
         kept = []
         for extension in self.extensions:
             level = extension.name.rpartition("_")[2]
@@ -56,14 +65,18 @@ class BuildKernels(build_ext):
             if march and not (unix and self.compiles(march)):
                 continue
             # Cython's inline functions are the kernels' building blocks; gcc leaves them out of line unless told.
-            extension.extra_compile_args = flags + march + (["-DCYTHON_INLINE=inline __attribute__((always_inline))"] if inline else [])
+            extension.extra_compile_args = (
+                flags + march + (["-DCYTHON_INLINE=inline __attribute__((always_inline))"] if inline else [])
+            )
             extension.extra_link_args = link
             kept.append(extension)
         self.extensions = kept
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
-    def compiles(self, flags: list[str], link: list[str] | None = None, code: str = "int main(void) { return 0; }") -> bool:
+    def compiles(
+        self, flags: list[str], link: list[str] | None = None, code: str = "int main(void) { return 0; }"
+    ) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "try.c")
             source.write_text(code)
@@ -83,4 +96,6 @@ for dtype, macros in DTYPES.items():
         extension.define_macros += macros + ([("FASTNN_PLAIN", None)] if X86 and level == "base" else [])
         extensions.append(extension)
 
-setup(ext_modules=extensions, cmdclass={"build_ext": BuildKernels}, options={"bdist_wheel": {"py_limited_api": "cp311"}})
+setup(
+    ext_modules=extensions, cmdclass={"build_ext": BuildKernels}, options={"bdist_wheel": {"py_limited_api": "cp311"}}
+)

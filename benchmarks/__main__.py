@@ -14,7 +14,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     parsed = commands.add_parser("step", help="time of one training step")
     parsed.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), help="which networks (default: all)")
-    parsed.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS), help="which libraries (default: all installed)")
+    parsed.add_argument(
+        "--peer", nargs="+", choices=PEERS, default=list(PEERS), help="which libraries (default: all installed)"
+    )
     parsed.add_argument("--threads", type=int, default=1, help="threads of every peer (default: 1)")
     parsed.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default: 7)")
     parsed.add_argument("--seconds", type=float, default=0.5, help="length of one timing (default: 0.5)")

@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
     @property
     def multiply_add_flops(self) -> int:
-        """Floating-point operations of a step's matrix products: forward, and two backward but for the first layer's."""
+        """Floating-point operations of a step's matrix products: forward, and two backward, one for the first layer."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 2 * self.batch * (3 * sum(products) - products[0])
 

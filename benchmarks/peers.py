@@ -33,7 +33,11 @@ def fastnn(case: Case, threads: int) -> Run:
         "bce": losses.BinaryCrossentropy(from_logits=True),
         "ce": losses.SparseCategoricalCrossentropy(from_logits=True),
     }[case.loss]
-    optimizer = optimizers.SGD(case.learning_rate) if case.optimizer == "sgd" else optimizers.Adam(case.learning_rate, epsilon=1e-8)
+    optimizer = (
+        optimizers.SGD(case.learning_rate)
+        if case.optimizer == "sgd"
+        else optimizers.Adam(case.learning_rate, epsilon=1e-8)
+    )
     model.compile(optimizer, loss)
     x, y = data(case)
     shuffle = case.batch < case.samples
@@ -62,11 +66,19 @@ def torch(case: Case, threads: int) -> Run:
             linear.bias.copy_(library.from_numpy(bias))
         modules.append(linear)
         if i < len(case.sizes) - 2:
-            modules.append({"relu": library.nn.ReLU, "tanh": library.nn.Tanh, "sigmoid": library.nn.Sigmoid}[case.activation]())
+            modules.append(
+                {"relu": library.nn.ReLU, "tanh": library.nn.Tanh, "sigmoid": library.nn.Sigmoid}[case.activation]()
+            )
     model = library.nn.Sequential(*modules)
     functions = library.nn.functional
-    loss = {"mse": functions.mse_loss, "bce": functions.binary_cross_entropy_with_logits, "ce": functions.cross_entropy}[case.loss]
-    optimizer = (library.optim.SGD if case.optimizer == "sgd" else library.optim.Adam)(model.parameters(), lr=case.learning_rate, fused=True)
+    loss = {
+        "mse": functions.mse_loss,
+        "bce": functions.binary_cross_entropy_with_logits,
+        "ce": functions.cross_entropy,
+    }[case.loss]
+    optimizer = (library.optim.SGD if case.optimizer == "sgd" else library.optim.Adam)(
+        model.parameters(), lr=case.learning_rate, fused=True
+    )
     x, y = map(library.from_numpy, data(case))
     y = y.long() if case.loss == "ce" else y
 

@@ -1,8 +1,9 @@
 """Time of one training step: gather a shuffled batch, forward, loss, backward, update.
 
 Each peer works in a process of its own.  All start from the same weights, and after the same number of epochs must have
-reached the same loss; then they are timed in turn, round by round.  fastnn's process measures the limit, multiply-adds in
-registers, right before and after each of its own timings, so that a change of the clock's frequency cancels in the ratio.
+reached the same loss; then they are timed in turn, round by round.  fastnn's process measures the limit, multiply-adds
+in registers, right before and after each of its own timings, so that a change of the clock's frequency cancels in the
+ratio.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Worker:
             environment[name] = str(threads)
         self.peer = peer
         command = [sys.executable, "-m", "benchmarks", "worker", peer, str(threads)]
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, **question: Any) -> dict[str, float]:
         assert self.process.stdin is not None
@@ -103,7 +106,9 @@ def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds:
         reference = losses[found[0]]
         for peer, loss in losses.items():
             if abs(loss - reference) > CHECK_TOLERANCE * abs(reference):
-                raise SystemExit(f"{name}: {peer} reached the loss {loss:.4g}, {found[0]} {reference:.4g}: not the same training")
+                raise SystemExit(
+                    f"{name}: {peer} reached the loss {loss:.4g}, {found[0]} {reference:.4g}: not the same training"
+                )
         answers: dict[str, list[dict[str, float]]] = {peer: [] for peer in found}
         for _ in range(rounds):
             for worker in workers:
@@ -111,9 +116,16 @@ def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds:
         flops = CASES[name].multiply_add_flops
         for peer in found:
             us = statistics.median(a["us"] for a in answers[peer])
-            share = statistics.median(flops / a["us"] / 1e-6 / a["peak"] for a in answers[peer]) if peer == "fastnn" else None
+            share = (
+                statistics.median(flops / a["us"] / 1e-6 / a["peak"] for a in answers[peer])
+                if peer == "fastnn"
+                else None
+            )
             ratio = statistics.median(a["us"] / b["us"] for a, b in zip(answers[peer], answers[found[0]], strict=True))
             columns = f"{share:10.0%}" if share is not None else f"{'':10}"
-            print(f"{name:12}{peer:10}{us:10.2f}{flops / us / 1e3:10.1f}{columns}" + (f"{ratio:10.1f}× as fast" if peer != found[0] else ""))
+            print(
+                f"{name:12}{peer:10}{us:10.2f}{flops / us / 1e3:10.1f}{columns}"
+                + (f"{ratio:10.1f}× as fast" if peer != found[0] else "")
+            )
     for worker in workers:
         worker.close()

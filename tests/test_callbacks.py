@@ -231,21 +231,40 @@ def test_text_plot() -> None:
         history.on_epoch_end(epoch, {"loss": loss, "val_loss": val_loss, "accuracy": 0.5})
     assert history.text_plot(width=25, height=6).splitlines() == [
         "            * loss   o val_loss",
-        "         4 |*           o",
-        "           |    *",
-        "           |    o   *",
-        "         1 |            *",
+        "         4 |***       ooo",
+        "           |  o*** ooo",
+        "           |   ooo*****",
+        "         1 |           **",
         "           +-------------",
         "     epoch  1           4",
         "",
         "            * accuracy",
-        "       0.5 |",
         "           |",
         "           |",
-        "       0.5 |*   *   *   *",
+        "           |",
+        "       0.5 |*************",
         "           +-------------",
         "     epoch  1           4",
     ]
+
+
+def test_text_plot_of_one_epoch() -> None:
+    history = History()
+    history.on_epoch_end(0, {"loss": 2.0})
+    assert history.text_plot(width=24, height=4).splitlines()[1:] == [
+        "           |",
+        "         2 |*",
+        "           +------------",
+        "     epoch  1",
+    ]
+
+
+def test_text_plot_keeps_to_the_epochs_of_each_curve(validated_every_other_epoch: History) -> None:
+    rows = validated_every_other_epoch.text_plot().splitlines()[1:11]
+    columns = [row.index("o", 12) for row in rows if "o" in row[12:]]
+    # Validated from epoch 6 to 8 of 6 to 9: two thirds of the 60 columns.
+    assert min(columns) == 12
+    assert max(row.rfind("o") for row in rows) == 12 + 39
 
 
 def test_text_plot_of_nothing_finite() -> None:
@@ -311,13 +330,13 @@ def test_bar_without_tqdm(clock: Clock, no_tqdm: None, terminal: Terminal) -> No
     assert terminal.getvalue().split("\n") == [
         (
             "\rEpoch 1/2: [=====               ] 10/40 - 500ms"
-            "\rEpoch 1/2: [==========          ] 20/40 - 1.0s"
+            "\rEpoch 1/2: [==========          ] 20/40 - 1.0s "
             "\rEpoch 1/2: [====================] 40/40 - 1.0s"
             " - loss: 0.2500 - accuracy: 0.5000 - val_loss: 0.7500 - val_accuracy: 0.1250"
         ),
         (
             "\rEpoch 2/2: [=====               ] 10/40 - 500ms"
-            "\rEpoch 2/2: [==========          ] 20/40 - 1.0s"
+            "\rEpoch 2/2: [==========          ] 20/40 - 1.0s "
             "\rEpoch 2/2: [====================] 40/40 - 1.0s"
             " - loss: 0.1250 - accuracy: 0.2500 - val_loss: 0.3750 - val_accuracy: 0.0625"
         ),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -115,18 +115,20 @@ def test_demo_keeps_its_promise(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"learning curve   {tmp_path / 'fastnn-demo.png'}\n" in out
 
 
-def demo_digest(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["demo", "--epochs", "2", *arguments]) == 0
-    digest = re.search(r"SHA-256 ([0-9a-f]{16}),", capsys.readouterr().out)
+def demo_digest(capsys: pytest.CaptureFixture[str], threads: str, *arguments: str) -> str:
+    assert main(["demo", "--epochs", "2", "--threads", threads, *arguments]) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"^threads +{threads}$", out, re.MULTILINE)
+    digest = re.search(r"SHA-256 ([0-9a-f]{16}),", out)
     assert digest is not None
     return digest[1]
 
 
 def test_demo_depends_on_the_seed_and_not_on_the_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = ("--output", str(tmp_path))
-    one = demo_digest(capsys, *output, "--threads", "1")
-    assert demo_digest(capsys, *output, "--threads", "2") == one
-    assert demo_digest(capsys, *output, "--threads", "1", "--seed", "1") != one
+    one = demo_digest(capsys, "1", *output)
+    assert demo_digest(capsys, "2", *output) == one
+    assert demo_digest(capsys, "1", *output, "--seed", "1") != one
 
 
 def test_demo_without_matplotlib_draws_text(
@@ -141,13 +143,20 @@ def test_demo_without_matplotlib_draws_text(
     assert f"learning curve   {tmp_path / 'new' / 'folder' / 'fastnn-demo.txt'}\n" in out
 
 
-def test_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fit(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fastnn.Sequential, "fit", fit)
-    assert main(["demo", "--output", str(tmp_path)]) == 130
-    assert capsys.readouterr().err == "fastnn: interrupted\n"
+def test_ctrl_c(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastnn", "demo", "--epochs", "100000000", "--output", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("Epoch"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "fastnn: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 # info, and what goes wrong

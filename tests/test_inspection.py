@@ -77,6 +77,16 @@ def test_trace_says_how_each_number_comes_about() -> None:
     assert "b1" not in formulas
 
 
+def test_rows_stand_in_the_order_of_the_computation() -> None:
+    model = classifier(layers.Dense(1, activation="tanh"))
+    order = [name for name, _ in trace(model, X[0], 0).rows]
+    assert " ".join(order) == (
+        "x1 x2 x3 x4 y w11 w21 w31 w41 b1 w12 b2 w13 b3 w14 b4 z1 a1 z2 ŷ1 z3 ŷ2 z4 ŷ3 loss "
+        "δ2 ∂w12 ∂b2 δ3 ∂w13 ∂b3 δ4 ∂w14 ∂b4 δ1 ∂w11 ∂w21 ∂w31 ∂w41 ∂b1 "
+        "w11_new w21_new w31_new w41_new b1_new w12_new b2_new w13_new b3_new w14_new b4_new"
+    )
+
+
 def test_long_sums_and_large_numbers_stay_readable() -> None:
     model = classifier(layers.Dense(10, activation="relu"))
     table = trace(model, X[0], 0)

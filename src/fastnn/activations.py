@@ -10,6 +10,7 @@ array([0., 0., 1.])
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ class Activation:
         ----------
         x : array_like, real
         upstream : array_like, real, of the same shape
-            Ones by default, which makes the result of an elementwise function f'(x).  Softmax needs it: each of its outputs
-            depends on every input of the row.
+            Ones by default, which makes the result of an elementwise function f'(x).  Softmax needs it: each of its
+            outputs depends on every input of the row.
         out : ndarray, optional
             Shape and dtype as `x`'s.
 
@@ -129,6 +130,8 @@ def get(identifier: str | Activation | None) -> Activation:
     """
     if identifier is None:
         return linear
-    return validation.lookup(
-        "activation", identifier, Activation, {name: (lambda a=a: a) for name, a in _NAMED.items()}
-    )
+    return validation.lookup("activation", identifier, Activation, {name: partial(_named, name) for name in _NAMED})
+
+
+def _named(name: str) -> Activation:
+    return _NAMED[name]

@@ -19,7 +19,8 @@ class Initializer:
 
 class GlorotUniform(Initializer):
     """Uniform in [-r, r], r = sqrt(6/(n_in + n_out)): keeps the variance of activations and of gradients alike
-    (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010)."""
+    (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010).
+    """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         limit = np.sqrt(6.0 / sum(shape))

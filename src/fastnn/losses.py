@@ -1,7 +1,7 @@
 """Losses and their gradients, as models use them and on their own.
 
-A *loss* belongs to one sample (`Loss.per_sample`); a *cost* is a reduction over samples (calling the object), and it is the
-cost whose gradient `Loss.gradient` gives.  Definitions are Keras 3's.
+A *loss* belongs to one sample (`Loss.per_sample`); a *cost* is a reduction over samples (calling the object), and it is
+the cost whose gradient `Loss.gradient` gives.  Definitions are Keras 3's.
 
 >>> import numpy as np
 >>> from fastnn import losses
@@ -55,8 +55,8 @@ class Loss:
     ----------
     reduction : {"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None}
         How the N losses L_i with weights w_i (1 by default) become a cost: ``sum_over_batch_size`` and ``mean`` are
-        (1/N) Σ w_i L_i, ``sum`` is Σ w_i L_i, ``mean_with_sample_weight`` is Σ w_i L_i / Σ w_i; ``none`` and None leave the
-        N weighted losses as they are.
+        (1/N) Σ w_i L_i, ``sum`` is Σ w_i L_i, ``mean_with_sample_weight`` is Σ w_i L_i / Σ w_i; ``none`` and None leave
+        the N weighted losses as they are.
     name : str, optional
     """
 
@@ -77,7 +77,8 @@ class Loss:
         y_true : array_like
             Targets (N, K), or integer labels (N,) for sparse losses; (N,) means (N, 1).
         y_pred : array_like
-            Predictions (N, K); (N,) means (N, 1).  float32 and float64 are computed as they are, other types as float64.
+            Predictions (N, K); (N,) means (N, 1).  float32 and float64 are computed as they are, other types as
+            float64.
         sample_weight : array_like, optional
             One weight for each sample (N,), or one for all.
 
@@ -147,7 +148,7 @@ class Loss:
         dtype = validation.floating(y_pred)
         given = validation.array("y_pred", y_pred, dtype)
         p = validation.matrix("y_pred", given, dtype)
-        y = self.targets(y_true, *p.shape, dtype, name="y_true")
+        y = self.targets(y_true, p.shape[0], p.shape[1], dtype, "y_true")
         weights = validation.weights("sample_weight", sample_weight, dtype, len(p))
         if out is not None:
             validation.output("out", out, given)
@@ -222,8 +223,8 @@ class BinaryCrossentropy(_Crossentropy):
     ----------
     from_logits : bool
         `y_pred` holds logits z, p = sigmoid(z): computed as max(z, 0) - z y + log(1 + exp(-|z|)), whose gradient
-        (1-y) sigmoid(z) - y sigmoid(-z) loses no accuracy.  Otherwise it holds probabilities, clipped to [1e-7, 1 - 1e-7];
-        where the clip acts the gradient is 0.
+        (1-y) sigmoid(z) - y sigmoid(-z) loses no accuracy.  Otherwise it holds probabilities, clipped to [1e-7, 1 -
+        1e-7]; where the clip acts the gradient is 0.
     label_smoothing : float in [0, 1]
         α turns y into y(1-α) + α/2.
     reduction, name
@@ -242,7 +243,8 @@ class CategoricalCrossentropy(_Crossentropy):
     ----------
     from_logits : bool
         `y_pred` holds logits z, p = softmax(z); the gradient of one sample's loss is p Σ_k y_k - y.  Otherwise it holds
-        probabilities, divided by their row's sum and clipped to [1e-7, 1 - 1e-7]; where the clip acts the gradient is 0.
+        probabilities, divided by their row's sum and clipped to [1e-7, 1 - 1e-7]; where the clip acts the gradient is
+        0.
     label_smoothing : float in [0, 1]
         α turns y into y(1-α) + α/K.
     reduction, name

@@ -83,7 +83,8 @@ class Optimizer:
             self._built_for = [(v.shape, v.dtype) for v in variables]
         elif self._built_for != [(v.shape, v.dtype) for v in variables]:
             raise ValueError(
-                f"variables are {[(v.dtype.name, v.shape) for v in variables]}, expected those that this optimizer has the state of: "
+                f"variables are {[(v.dtype.name, v.shape) for v in variables]}, "
+                "expected those that this optimizer has the state of: "
                 f"{[(dtype.name, shape) for shape, dtype in self._built_for]}"
             )
 

@@ -33,9 +33,9 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """The number of threads that the largest computations use.
 
-    It is `set_num_threads`' number, or the environment's ``FASTNN_NUM_THREADS``; or automatic: as many processors as this
-    process may use (affinity and control group), at most ``OMP_NUM_THREADS`` where that is set, as joblib and threadpool
-    managers do for their workers.
+    It is `set_num_threads`' number, or the environment's ``FASTNN_NUM_THREADS``; or automatic: as many processors as
+    this process may use (affinity and control group), at most ``OMP_NUM_THREADS`` where that is set, as joblib and
+    threadpool managers do for their workers.
     """
     return _fixed() or _automatic()
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from . import _cpu
+_cpu = importlib.import_module("._cpu", __name__)
 
 _DTYPES = {"float32": "f32", "float64": "f64"}
 
@@ -26,7 +26,9 @@ def _choose() -> str:
     if not wanted and built:
         return built[0]
     if wanted not in built:
-        raise ImportError(f"FASTNN_ISA is {wanted!r}, expected one of {', '.join(built)}: what this machine has and this build of fastnn holds")
+        raise ImportError(
+            f"FASTNN_ISA is {wanted!r}, expected one of {', '.join(built)}: what was built and this machine has"
+        )
     return wanted
 
 

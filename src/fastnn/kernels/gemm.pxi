@@ -16,11 +16,12 @@ cdef enum Mode:
     ADD = 1            # C = C + A B, the product summed by itself first (K <= MAX_ADD): gradients over the chunks of a batch
 
 cdef enum:
-    KC = 256                   # rows of a block of B: a panel of it, 2*VL columns, fits the first cache beside a tile of A
+    KC = 272                   # rows of a block of B: a panel of it, 2*VL columns, fits the first cache beside a tile of A
     A_BYTES = 131072           # a packed block of A, and
     B_BYTES = 262144           # a packed block of B: together they fit the second cache
     SLACK = 1024               # elements: the last panel of a block is filled up
     MAX_ADD = 512              # most K that ADD takes
+    UNROLL = 4                 # steps of k without a look at the loop's counter
 
 cdef ix PACK_FROM = 65536      # elements of B from which a copy in panels is worth making
 
@@ -48,6 +49,7 @@ cdef inline void tile(const int mr, const int nv, const Product* p, ix K, const 
     cdef vec b[8]
     cdef vec a
     cdef ix k
+    cdef int u
     cdef const real* A3 = A + 3*ras
     cdef const real* A6 = A + 6*ras
     cdef int i, j
@@ -63,18 +65,26 @@ cdef inline void tile(const int mr, const int nv, const Product* p, ix K, const 
     else:
         for i in range(mr):
             for j in range(nv): acc[i][j] = vzero()
-    for k in range(K):
+    for k in range(K//UNROLL):
         hold_pointer(A)
         if mr > 3: hold_pointer(A3)
         if mr > 6: hold_pointer(A6)
+        for u in range(UNROLL):
+            for j in range(nv): b[j] = vload(B + j*VL)
+            for i in range(mr):
+                a = vsplat(A[i*ras + u*cas] if i < 3 else A3[(i - 3)*ras + u*cas] if i < 6 else A6[(i - 6)*ras + u*cas])
+                for j in range(nv): acc[i][j] = vfmadd(a, b[j], acc[i][j])
+            B += ldb
+        A += UNROLL*cas
+        A3 += UNROLL*cas
+        A6 += UNROLL*cas
+    for k in range(K % UNROLL):
         for j in range(nv): b[j] = vload(B + j*VL)
         for i in range(mr):
-            a = vsplat(A[i*ras] if i < 3 else A3[(i - 3)*ras] if i < 6 else A6[(i - 6)*ras])
+            a = vsplat(A[i*ras])
             for j in range(nv): acc[i][j] = vfmadd(a, b[j], acc[i][j])
-        A += cas
-        A3 += cas
-        A6 += cas
         B += ldb
+        A += cas
     if p.mode == ADD:
         for i in range(mr):
             for j in range(nv): acc[i][j] = vload(C + i*ldc + j*VL) + acc[i][j]
@@ -158,33 +168,37 @@ cdef inline void any_tile(const Product* p, ix mr, ix nv, ix K, const real* A, i
 
 cdef void pack(ix kc, ix nc, const real* B, ix rbs, ix cbs, real* out) noexcept nogil:
     """B (kc, nc) -> panels of 2*VL columns, one after the other, the last filled up with zeros."""
-    cdef ix n = 0, width, k, j
-    cdef ix panel = 2*VL
+    cdef ix n, width, k, j, panel = 2*VL, whole = nc//panel*panel
+    cdef const real* row
+    cdef real* to
+    if cbs == 1:                                   # row by row, as B lies in memory: that is what processors prefetch
+        for k in range(kc):
+            row = B + k*rbs
+            to = out + k*panel
+            n = 0
+            while n < whole:
+                vstore(to + n*kc, vload(row + n))
+                vstore(to + n*kc + VL, vload(row + n + VL))
+                n += panel
+            if whole < nc:
+                for j in range(panel): to[whole*kc + j] = row[whole + j] if whole + j < nc else R(0)
+        return
+    n = 0
     while n < nc:
         width = min(nc - n, panel)
-        if cbs == 1 and width == panel:
-            for k in range(kc):
-                vstore(out + k*panel, vload(B + k*rbs + n))
-                vstore(out + k*panel + VL, vload(B + k*rbs + n + VL))
-        else:
-            j = 0
-            if rbs == 1:
-                while j + 4 <= width:
-                    k = 0
-                    while k + 4 <= kc:
-                        transpose4x4(B + (n + j)*cbs + k, cbs, out + k*panel + j, panel)
-                        k += 4
-                    while k < kc:
-                        out[k*panel + j] = B[(n + j)*cbs + k]
-                        out[k*panel + j + 1] = B[(n + j + 1)*cbs + k]
-                        out[k*panel + j + 2] = B[(n + j + 2)*cbs + k]
-                        out[k*panel + j + 3] = B[(n + j + 3)*cbs + k]
-                        k += 1
-                    j += 4
-            while j < panel:
-                for k in range(kc): out[k*panel + j] = B[k*rbs + (n + j)*cbs] if j < width else R(0)
-                j += 1
-        out += panel*kc
+        to = out + n*kc
+        j = 0
+        while j + 4 <= width:
+            for k in range(0, kc - 3, 4): transpose4x4(B + (n + j)*cbs + k, cbs, to + k*panel + j, panel)
+            for k in range(kc//4*4, kc):
+                to[k*panel + j] = B[(n + j)*cbs + k]
+                to[k*panel + j + 1] = B[(n + j + 1)*cbs + k]
+                to[k*panel + j + 2] = B[(n + j + 2)*cbs + k]
+                to[k*panel + j + 3] = B[(n + j + 3)*cbs + k]
+            j += 4
+        while j < panel:
+            for k in range(kc): to[k*panel + j] = B[k + (n + j)*cbs] if j < width else R(0)
+            j += 1
         n += panel
 
 
@@ -273,6 +287,7 @@ cdef void gemm(ix M, ix N, ix K, const real* A, ix ras, ix cas, const real* B, i
     cdef Product p
     cdef ix kc = K, nc, mc, k, n, m, cols, rows, depth, blocks = (K + KC - 1)//KC
     cdef bint packed = cbs != 1 or (K*N > PACK_FROM and M >= 4*MR), last
+    cdef const real* b
     cdef real* work_b = work + A_BYTES//<ix>sizeof(real) + SLACK
     p.ras, p.cas, p.ldc, p.mode, p.gate = ras, cas, ldc, mode, gate
     if mode == SET and blocks > 1: kc = round_up((K + blocks - 1)//blocks, 8)
@@ -287,11 +302,14 @@ cdef void gemm(ix M, ix N, ix K, const real* A, ix ras, ix cas, const real* B, i
             last = k + depth == K
             p.resume = k > 0
             p.relu = relu and last
-            if packed: pack(depth, cols, B + k*rbs + n*cbs, rbs, cbs, work_b)
+            b = B + k*rbs + n*cbs
+            if packed:
+                pack(depth, cols, b, rbs, cbs, work_b)
+                b = work_b
             m = 0
             while m < M:
                 rows = min(M - m, mc)
-                block(&p, rows, cols, depth, A + m*ras + k*cas, work_b if packed else B + k*rbs + n, 2*VL if packed else rbs, packed,
+                block(&p, rows, cols, depth, A + m*ras + k*cas, b, 2*VL if packed else rbs, packed,
                       C + m*ldc + n, bias + n if bias and k == 0 else NULL, gate + m*ldc + n if gate and last else NULL, M - m - rows, work)
                 m += rows
             k += depth
