@@ -197,11 +197,6 @@ def multiply_add_peak(Py_ssize_t repeats):
     return 24.0*VL*repeats/spent, total[0]     # the sum, so that no compiler drops the work
 
 
-def set_pack(n):
-    global PACK_FROM
-    PACK_FROM = n
-
-
 def product(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, bias=None, bint add=False, bint relu=False, gate=None):
     """c <- [bias +] a b, then relu or gate, by gemm: for tests and benchmarks.
 

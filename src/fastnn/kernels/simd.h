@@ -95,6 +95,18 @@ typedef uint32_t ureal;
   #define vfmadd(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* c += a b, in the innermost loop of gemm.  Spelled out for x86: left to itself, gcc picks forms of the instruction that
+   overwrite a or b, and then needs more moves and registers than there are. */
+#if defined(__FMA__) && defined(__x86_64__) && !defined(FASTNN_PLAIN)
+  #ifdef FASTNN_F64
+    #define vaccumulate(c, a, b) __asm__("vfmadd231pd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b))
+  #else
+    #define vaccumulate(c, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b))
+  #endif
+#else
+  #define vaccumulate(c, a, b) ((c) = vfmadd((a), (b), (c)))
+#endif
+
 #if (defined(__FMA__) || defined(__aarch64__)) && (defined(__GNUC__) || defined(__clang__)) && !defined(FASTNN_PLAIN)
   #ifdef FASTNN_F64
     #define fmadd(a, b, c) __builtin_fma((a), (b), (c))

@@ -21,6 +21,7 @@ cdef extern from "simd.h" nogil:
     vec vrelu(vec)
     vec vgate(vec, vec)
     vec vfmadd(vec, vec, vec)
+    void vaccumulate(vec, vec, vec)
     void prefetch_write(const void*)
     void hold_pointer(const void*)
     real fmadd(real, real, real)
