@@ -115,8 +115,9 @@ cdef class Engine:
     cdef real* weights
     cdef double* row_loss
     cdef double* row_hits
-    cdef object work_array
+    cdef object work_array         # scratch: of gemm, and for the gradient of a block of a kernel
     cdef real* work
+    cdef ix work_size              # for one thread
     cdef object order_array
     cdef ix forward_rows           # samples of the last forward()
     # the bound data
@@ -130,7 +131,7 @@ cdef class Engine:
     cdef object raised
 
     def __cinit__(self, list layers, cnp.ndarray parameters, cnp.ndarray gradients):
-        cdef ix offset = 0, row
+        cdef ix offset = 0, row, block = 0
         cdef int i
         cdef Dense* d
         self.n_layers = len(layers)
@@ -145,6 +146,7 @@ cdef class Engine:
             offset += d.n_in*d.n_out + (d.n_out if d.use_bias else 0)
             d.ld = padded(d.n_out)
             row += 2*d.ld
+            block = max(block, min(self.update_rows(d), d.n_in)*d.n_out)
             self.multiply_adds += d.n_in*d.n_out*(3 if i else 2)
         if parameters.size != offset or gradients.size != offset:
             raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {offset}")
@@ -152,6 +154,7 @@ cdef class Engine:
         self.parameters = <real*>writable(parameters, "parameters")
         self.gradients = <real*>writable(gradients, "gradients")
         self.chunk = min(max(CHUNK_BYTES//<ix>(row*sizeof(real))//32*32, <ix>MIN_CHUNK), <ix>MAX_CHUNK)
+        self.work_size = round_up(GEMM_WORK + block + LINE, LINE)
 
     def __dealloc__(self):
         free(self.layers)
@@ -199,8 +202,8 @@ cdef class Engine:
         cdef ix size, i
         cdef char* at
         cdef Dense* d
-        if self.work_array is None or self.work_array.size < threads*GEMM_WORK:
-            self.work_array = aligned(threads*GEMM_WORK)
+        if self.work_array is None or self.work_array.size < threads*self.work_size:
+            self.work_array = aligned(threads*self.work_size)
             self.work = <real*>cnp.PyArray_DATA(self.work_array)
         if rows <= self.capacity: return 0
         self.capacity = 0
@@ -280,13 +283,12 @@ cdef class Engine:
              NULL, SET, False, gate, work)
         if gate == NULL: activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
 
-    cdef void backward_weights(self, int l, ix base, ix rows, ix k0, ix k1, Mode mode, real* work) noexcept nogil:
-        """Rows k0 .. k1 of the kernel's gradient, from samples base .. base + rows: input^T delta."""
+    cdef void backward_weights(self, int l, ix base, ix rows, ix k0, ix k1, Mode mode, real* g, real* work) noexcept nogil:
+        """g (k1 - k0, n_out) <- rows k0 .. k1 of the kernel's gradient, from samples base .. base + rows: input^T delta."""
         cdef Dense* d = &self.layers[l]
         cdef ix lda = self.layers[l - 1].ld if l else self.input_ld
         cdef const real* a = (self.layers[l - 1].output if l else self.input) + base*lda + k0
         cdef const real* delta = d.delta + base*d.ld
-        cdef real* g = self.gradients + d.kernel + k0*d.n_out
         if d.n_out == 1: gemm(1, k1 - k0, rows, delta, 1, 1, a, lda, 1, g, k1 - k0, NULL, mode, False, NULL, work)
         else: gemm(k1 - k0, d.n_out, rows, a, 1, lda, delta, d.ld, 1, g, d.n_out, NULL, mode, False, NULL, work)
 
@@ -304,25 +306,35 @@ cdef class Engine:
             for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
             n += width
 
+    cdef inline ix update_rows(self, Dense* d) noexcept nogil:
+        """Rows of a kernel whose gradient is made, and used, before the next rows'."""
+        return max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
+
     cdef void weights_and_update(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, real* work) noexcept nogil:
-        """A member's rows of each kernel, and their update while they are in the cache; step NULL: gradients only."""
+        """A member's rows of each kernel's gradient, and their update while that is in the cache; step NULL: gradients only.
+
+        The gradient of a batch of one chunk is used and forgotten: it stays in scratch, which spares the memory of writing it."""
         cdef Dense* d
         cdef int l
         cdef ix k, k0, k1, end, block
+        cdef real* g
+        cdef real* scratch = work + GEMM_WORK
         for l in range(self.n_layers - 1, -1, -1):
             d = &self.layers[l]
             k0 = share(d.n_in, member, members, LINE if d.n_out == 1 else MR)
             k1 = share(d.n_in, member + 1, members, LINE if d.n_out == 1 else MR)
-            block = max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
+            block = self.update_rows(d)
             k = k0
             while k < k1:
                 end = min(k + block, k1)
-                self.backward_weights(l, base, rows, k, end, mode, work)
-                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + k*d.n_out, (end - k)*d.n_out, self.parameters, self.gradients)
+                g = scratch if step and mode == SET else self.gradients + d.kernel + k*d.n_out
+                self.backward_weights(l, base, rows, k, end, mode, g, work)
+                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + k*d.n_out, (end - k)*d.n_out, self.parameters, g)
                 k = end
             if d.use_bias and member == l % members:
+                g = self.gradients + d.kernel + d.n_in*d.n_out
                 self.backward_bias(l, base, rows, mode)
-                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + d.n_in*d.n_out, d.n_out, self.parameters, self.gradients)
+                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + d.n_in*d.n_out, d.n_out, self.parameters, g)
 
     cdef void backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
                              Call* call, real* work) noexcept nogil:
@@ -346,7 +358,7 @@ cdef class Engine:
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
         cdef ix s, c, r0, r1, rows, start
-        cdef real* work = self.work + member*GEMM_WORK
+        cdef real* work = self.work + member*self.work_size
         for s in range(call.first_step, call.first_step + call.steps):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
@@ -373,7 +385,7 @@ cdef class Engine:
     cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
         """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
         cdef ix c = 0, rows
-        cdef real* work = self.work + member*GEMM_WORK
+        cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
             self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, NULL, call, work)
@@ -384,7 +396,7 @@ cdef class Engine:
         """Predictions or losses of all samples, each member on its share of a chunk; nothing is shared but the sums."""
         cdef Dense* d = &self.layers[self.n_layers - 1]
         cdef ix c = 0, rows, r, r0, r1
-        cdef real* work = self.work + member*GEMM_WORK
+        cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
             r0 = share(rows, member, members, MR)
@@ -409,7 +421,7 @@ cdef class Engine:
         cdef ix r0 = share(call.samples, member, members, MR), r1 = share(call.samples, member + 1, members, MR)
         if r1 > r0:
             self.gather(NULL, 0, r0, r1)
-            self.forward(r0, r1, self.work + member*GEMM_WORK)
+            self.forward(r0, r1, self.work + member*self.work_size)
 
     cdef void look_around(self, Call* call, ix rows) noexcept nogil:
         """Now and then: is there a signal, does somebody want to see progress?  The clock is read every few microseconds."""

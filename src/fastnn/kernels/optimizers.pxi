@@ -32,21 +32,22 @@ cdef inline double adam_rate(const Optimizer* o, double learning_rate, int64_t s
     return learning_rate*sqrt(1 - power(o.beta_2, step))/(1 - power(o.momentum, step))
 
 
-cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix first, ix n, real* w, const real* g) noexcept nogil:
-    """Parameters w[first .. first+n) from the gradients g, at the same places of the state."""
-    cdef real* s = o.state[0]
-    cdef real* s2 = o.state[1]
+cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix first, ix n, real* parameters, const real* g) noexcept nogil:
+    """Parameters first … first + n from their n gradients g, with the same places of the state."""
+    cdef real* w = parameters + first
+    cdef real* s = o.state[0] + first
+    cdef real* s2 = o.state[1] + first
     cdef real rate = R(learning_rate), beta = R(o.momentum), keep1, keep2, eps = R(o.epsilon), m, v
     cdef ix i
     if o.kind == SGD:
-        for i in range(first, first + n): w[i] = fmadd(-rate, g[i], w[i])
+        for i in range(n): w[i] = fmadd(-rate, g[i], w[i])
     elif o.kind == MOMENTUM:
-        for i in range(first, first + n):
+        for i in range(n):
             m = fmadd(beta, s[i], rate*g[i])
             s[i] = m
             w[i] -= m
     elif o.kind == NESTEROV:
-        for i in range(first, first + n):
+        for i in range(n):
             m = fmadd(beta, s[i], rate*g[i])
             s[i] = m
             w[i] -= fmadd(beta, m, rate*g[i])
@@ -54,7 +55,7 @@ cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix firs
         rate = R(adam_rate(o, learning_rate, step))
         keep1 = R(1 - o.momentum)
         keep2 = R(1 - o.beta_2)
-        for i in range(first, first + n):
+        for i in range(n):
             m = fmadd(g[i] - s[i], keep1, s[i])
             v = fmadd(fmadd(g[i], g[i], -s2[i]), keep2, s2[i])
             s[i] = m
