@@ -14,7 +14,8 @@ KERNELS = "src/fastnn/kernels"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 LEVELS = {"base": []}
 if X86:  # base is plain scalar code there: what an unknown compiler gets, and what tests compare the others with
-    LEVELS |= {
+    LEVELS = {
+        "base": ["-fno-tree-vectorize"],  # gcc 12 vectorises its tiles into reads past the end of B
         "v2": ["-march=x86-64-v2"],
         "v3": ["-march=x86-64-v3"],
         "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
@@ -23,9 +24,7 @@ DTYPES = {"f32": [], "f64": [("FASTNN_F64", None)]}
 # No contraction: where the kernels want a fused multiply-add they say so (simd.h), and every compiler's bits are the
 # same. No -ffast-math, nor any part of it that touches results: NaN and infinity must survive.
 FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-LINK = ["-pthread"] + (
-    [] if platform.system() == "Darwin" else ["-Wl,-s"]
-)  # stripped: the wheel is a fifth of the size
+LINK = ["-pthread", *([] if platform.system() == "Darwin" else ["-Wl,-s"])]  # stripped: a fifth of the size
 MACROS = [
     ("Py_LIMITED_API", "0x030B0000"),
     ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -62,7 +61,9 @@ class BuildKernels(build_ext):
         for extension in self.extensions:
             level = extension.name.rpartition("_")[2]
             march = LEVELS.get(level, [])
-            if march and not (unix and self.compiles(march)):
+            if level == "base":  # must always be built, with as much of its flags as there is
+                march = [f for f in march if unix and self.compiles([f])]
+            elif march and not (unix and self.compiles(march)):
                 continue
             # Cython's inline functions are the kernels' building blocks; gcc leaves them out of line unless told.
             extension.extra_compile_args = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,11 @@ def first_weights(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def loss_of(case: Case, weights: list[tuple[np.ndarray, np.ndarray]], x: np.ndarray, y: np.ndarray) -> float:
     """The loss of a network, in float64 NumPy: what all peers are judged by."""
-    functions = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "relu": lambda z: np.maximum(z, 0),
+        "tanh": np.tanh,
+        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    }
     a = x.astype(np.float64)
     for i, (kernel, bias) in enumerate(weights):
         a = a @ kernel.astype(np.float64) + bias

@@ -45,7 +45,8 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process of {self.peer} ended with status {self.process.wait()}")
-        return json.loads(line)
+        answer: dict[str, float] = json.loads(line)
+        return answer
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -91,7 +92,7 @@ def timed(case_name: str, run: Run, seconds: float, with_peak: bool) -> dict[str
 def peak() -> float:
     from fastnn.kernels import core
 
-    return max(core("float32").multiply_add_peak(200_000)[0] for _ in range(5))
+    return max(float(core("float32").multiply_add_peak(200_000)[0]) for _ in range(5))
 
 
 def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds: float) -> None:

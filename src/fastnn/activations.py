@@ -58,7 +58,7 @@ class Activation:
         -------
         ndarray, of `x`'s shape.
         """
-        dtype = validation.floating(x)
+        dtype = validation.floating("x", x)
         z = self._check(validation.array("x", x, dtype))
         if out is not None:
             validation.output("out", out, z)

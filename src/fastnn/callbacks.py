@@ -19,7 +19,6 @@ hook                   called
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -27,6 +26,8 @@ from contextlib import ExitStack
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,34 +122,41 @@ class CallbackList(Callback):
         self.callbacks.append(callback)
 
     def set_model(self, model: Any) -> None:
+        """Call each one's."""
         super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
+        """Call each one's."""
         super().set_params(params)
         for callback in self.callbacks:
             callback.set_params(params)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Call each one's."""
         for callback in self.callbacks:
             callback.on_train_begin(logs)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        # Every callback ends, even after one that raises: a file would stay open, a progress bar half drawn.
+        """Call each one's, even after one that raises."""
+        # Otherwise a file would stay open, or a progress bar half drawn.
         with ExitStack() as stack:
             for callback in reversed(self.callbacks):
                 stack.callback(callback.on_train_end, logs)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Call each one's."""
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Call each one's."""
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
 
     def on_progress(self, step: int) -> None:
+        """Call each one's."""
         for callback in self.callbacks:
             callback.on_progress(step)
 
@@ -170,12 +178,14 @@ class History(Callback):
         self.on_train_begin()
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Start anew."""
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
         # Epochs of each list above, counted from 1: they differ where validation_freq skips some.
         self._epochs: dict[str, list[int]] = {}
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Keep the epoch's loss and metrics."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
@@ -235,8 +245,8 @@ class History(Callback):
         Returns
         -------
         str
-            As in `plot`: a panel of losses and, where there are metrics, one of them. Values that are not finite
-            are left out.
+            As in `plot`: a panel of losses and, where there are metrics, one of them. Where a value is not finite, the
+            curve leads straight to the next that is.
 
         Raises
         ------
@@ -270,15 +280,18 @@ def _text_panel(curves: list[tuple[str, list[int], list[float]]], width: int, he
     first, last = min(curve[1][0] for curve in curves), max(curve[1][-1] for curve in curves)
     columns, rows = width - 12, height - 2
     grid = [[" "] * columns for _ in range(rows)]
+    at = np.linspace(first, last, columns if last > first else 1)
     # Drawn from the last curve to the first, so that the training curve stays in sight where two meet.
     for index, (_, epochs, values) in reversed(list(enumerate(curves))):
-        for epoch, value in zip(epochs, values, strict=True):
-            if math.isfinite(value):
-                column = round((epoch - first) / max(last - first, 1) * (columns - 1))
-                row = round((high - value) / (high - low) * (rows - 1)) if high > low else rows - 1
-                grid[row][column] = marks[index % len(marks)]
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        line = np.interp(at, np.array(epochs)[known], np.array(values)[known], left=np.nan, right=np.nan)
+        for column in np.flatnonzero(np.isfinite(line)):
+            row = round((high - line[column]) / (high - low) * (rows - 1)) if high > low else rows - 1
+            grid[row][column] = marks[index % len(marks)]
     legend = "   ".join(f"{marks[index % len(marks)]} {name}" for index, (name, _, _) in enumerate(curves))
-    labels = [f"{high:.4g}", *[""] * (rows - 2), f"{low:.4g}"]
+    labels = [f"{high:.4g}" if high > low else "", *[""] * (rows - 2), f"{low:.4g}"]
     lines = [f"{label:>10} |{''.join(cells)}".rstrip() for label, cells in zip(labels, grid, strict=True)]
     ticks = f"{first}{last:>{columns - len(str(first))}}" if last > first else str(first)
     return "\n".join([f"{'':12}{legend}", *lines, f"{'':11}+{'-' * columns}", f"{'epoch':>10}  {ticks}"])
@@ -310,6 +323,7 @@ class ProgressBar(Callback):
         self._unwritten: tuple[int, Mapping[str, float], float] | None = None  # finished, its line held back
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Find out where and how to print."""
         # Looked up here, not at import: notebooks, tests and contextlib.redirect_stdout replace it.
         stream = sys.stdout
         if stream is None:  # a windowed program has no standard output
@@ -325,10 +339,12 @@ class ProgressBar(Callback):
         self._last_written = -math.inf
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Note the time."""
         self._epoch = epoch
         self._started = time.monotonic()
 
     def on_progress(self, step: int) -> None:
+        """Draw the bar."""
         # The bar appears here and not at the start of the epoch, so that a short epoch draws none.
         if self._style == 1:
             if self._unwritten is not None:
@@ -339,6 +355,7 @@ class ProgressBar(Callback):
             self._bar.refresh()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write the epoch's line, or hold it back."""
         if self._style == 0:
             return
         now = time.monotonic()
@@ -347,6 +364,7 @@ class ProgressBar(Callback):
             self._write_epoch(*self._unwritten)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Write the line held back, and leave the terminal on a new one."""
         if self._bar is not None:  # stopped within an epoch: the bar stays as it is, on a line of its own
             self._close_bar()
         if self._unwritten is not None:
@@ -405,7 +423,9 @@ class _PlainBar:
             count = f"{self.n} steps"
         line = f"{self.desc}: {count} - {_format_time(time.time() - self.start_t)}{self._postfix}"
         if self.dynamic_ncols:
-            line = line[: shutil.get_terminal_size().columns - 1]
+            from shutil import get_terminal_size  # here, for it takes milliseconds to import
+
+            line = line[: get_terminal_size().columns - 1]
         self.file.write(f"\r{line:<{self._drawn}}")
         self.file.flush()
         self._drawn = len(line)

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from . import kernels
 from .callbacks import History
 from .config import show_config
 from .datasets import load_digits
@@ -24,7 +25,7 @@ from .inspection import trace
 from .layers import Dense, Input
 from .models import Sequential
 from .optimizers import SGD, Adam
-from .threads import set_num_threads
+from .threads import get_num_threads, set_num_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Train on 1437 handwritten digits and test on 360 others: a test accuracy of 0.97 or more.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    demo.add_argument("--epochs", type=_whole_number(1), default=50, help="passes over the training data")
-    demo.add_argument("--seed", type=_whole_number(0), default=0, help="of the initial weights and the shuffling")
+    demo.add_argument("--epochs", type=_WholeNumber(1), default=50, help="passes over the training data")
+    demo.add_argument("--seed", type=_WholeNumber(0), default=0, help="of the initial weights and the shuffling")
     demo.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where to save the learning curve")
-    demo.add_argument("--threads", type=_whole_number(1), default=None, help="most threads to use")
+    demo.add_argument("--threads", type=_WholeNumber(1), default=None, help="most threads to use")
     demo.set_defaults(run=_demo)
 
     explain = commands.add_parser(
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _whole_number:
+class _WholeNumber:
     """The type of an argument that is a whole number of at least `least`."""
 
     def __init__(self, least: int) -> None:
@@ -130,13 +131,12 @@ def _demo(arguments: argparse.Namespace) -> None:
     seconds = time.perf_counter() - start
     accuracy = model.evaluate(x[test], y[test], verbose=0, return_dict=True)["accuracy"]
 
-    config = show_config(mode="dicts")
     curve = _save_learning_curve(history, arguments.output)
     digest = hashlib.sha256(np.ascontiguousarray(model.parameters).tobytes()).hexdigest()
     print(f"test accuracy    {accuracy:.4f}")
     print(f"training speed   {len(train) * arguments.epochs / seconds:,.0f} samples per second, validation included")
-    print(f"instruction set  {config['instruction set']}")
-    print(f"threads          {config['threads']}")
+    print(f"instruction set  {kernels.isa}")
+    print(f"threads          {get_num_threads()}")
     print(f"parameters       SHA-256 {digest[:16]}, the same at any number of threads")
     print(f"learning curve   {curve}")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-_DATA = Path(__file__).with_name("data")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DATA = os.path.join(os.path.dirname(__file__), "data")
 
 
 def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -36,5 +39,5 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     ((1797, 64), (1797,))
     """
     # Stored as uint8: a tenth of the float64 file, and both conversions are exact.
-    with np.load(_DATA / "digits.npz", allow_pickle=False) as stored:
+    with np.load(os.path.join(_DATA, "digits.npz"), allow_pickle=False) as stored:
         return stored["x"].astype(np.float32), stored["y"].astype(np.int64)

@@ -51,8 +51,9 @@ class Trace:
         lines = []
         for title, rows in self.sections.items():
             lines.append(title)
-            for row in rows:
-                lines.append(f"  {row.name:<{width}}  {self._format(row.value):>{digits}}  {row.formula}".rstrip())
+            lines += [
+                f"  {row.name:<{width}}  {self._format(row.value):>{digits}}  {row.formula}".rstrip() for row in rows
+            ]
         return "\n".join(lines)
 
     def _format(self, value: float) -> str:
@@ -118,11 +119,11 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
     return Trace(
         sections={
             "sample": [TraceRow(name, float(value), "") for name, value in (*inputs, *targets)],
-            "parameters": [TraceRow(p.name, float(model.parameters[p.index]), "") for p in parameters],
+            "parameters": [TraceRow(p.name, float(model.parameters[p.position]), "") for p in parameters],
             "forward": forward,
             "loss": [TraceRow("loss", loss, f"{model.loss.name}(y, ŷ)")],
             "backward": backward,
-            "update": [TraceRow(f"{p.name}_new", float(updated[p.index]), f"{p.name} {step}") for p in parameters],
+            "update": [TraceRow(f"{p.name}_new", float(updated[p.position]), f"{p.name} {step}") for p in parameters],
         },
         decimals=12 if updated.dtype == np.float64 else 7,
     )
@@ -131,7 +132,7 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
 class _Parameter(NamedTuple):
     name: str
     source: str  # what a weight multiplies; empty for a bias
-    index: int  # in the flat vector
+    position: int  # in the flat vector
 
     def times(self, factor: str) -> str:
         return f"{factor}·{self.source}" if self.source else factor
@@ -194,7 +195,8 @@ def _trace_layers(
                 formula = f"({_sum([f'{u.parameters[j].name}·δ{u.number}' for u in above])})·{unit.derivative}"
             rows.append(TraceRow(f"δ{unit.number}", float(deltas[j]), formula))
             rows += [
-                TraceRow(f"∂{p.name}", float(gradients[p.index]), p.times(f"δ{unit.number}")) for p in unit.parameters
+                TraceRow(f"∂{p.name}", float(gradients[p.position]), p.times(f"δ{unit.number}"))
+                for p in unit.parameters
             ]
         backward = rows + backward
     return forward, backward

@@ -145,7 +145,7 @@ class Loss:
     def _evaluate(
         self, y_true: Any, y_pred: Any, sample_weight: Any, out: np.ndarray | None, gradient: bool
     ) -> tuple[np.ndarray, np.ndarray | None, Any]:
-        dtype = validation.floating(y_pred)
+        dtype = validation.floating("y_pred", y_pred)
         given = validation.array("y_pred", y_pred, dtype)
         p = validation.matrix("y_pred", given, dtype)
         y = self.targets(y_true, p.shape[0], p.shape[1], dtype, "y_true")

@@ -27,9 +27,9 @@ def get(identifier: str, outputs: int, sparse: bool) -> Metric:
     Parameters
     ----------
     identifier : str
-        ``accuracy`` (or ``acc``) means, as in Keras: binary accuracy, the share of predictions on the right side of 0.5,
-        where the model has one output; categorical accuracy, the share of samples whose largest output is the right one,
-        where it has more.
+        ``accuracy`` (or ``acc``) means, as in Keras: binary accuracy, the share of predictions on the right side of
+        0.5, where the model has one output; categorical accuracy, the share of samples whose largest output is the
+        right one, where it has more.
     outputs : int
         Outputs of the model.
     sparse : bool
@@ -37,14 +37,15 @@ def get(identifier: str, outputs: int, sparse: bool) -> Metric:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For an unknown name, or a metric that does not fit the targets.
     """
+    if not isinstance(identifier, str):
+        raise TypeError(f"metrics has {identifier!r}, expected names")
     validation.choice("metrics", identifier, _NAMES)
     binary = identifier == "binary_accuracy" or (identifier in ("accuracy", "acc") and outputs == 1)
     needs_labels = identifier == "sparse_categorical_accuracy"
     if (sparse and (binary or identifier == "categorical_accuracy")) or (needs_labels and not sparse):
-        raise ValueError(
-            f"metrics has {identifier!r}, which does not fit {'integer labels' if sparse else 'targets that are no integer labels'}"
-        )
+        given = "integer labels" if sparse else "targets that are no integer labels"
+        raise ValueError(f"metrics has {identifier!r}, which does not fit {given}, expected one that does")
     return Metric(identifier, _BINARY if binary else _CATEGORICAL)

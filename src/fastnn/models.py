@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, count
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from .layers import Dense, Input, Layer
 
 __all__ = ["Sequential"]
 
+T = TypeVar("T")
+
 
 class Sequential:
     """A dense network: layers one after the other.
@@ -22,11 +26,12 @@ class Sequential:
     Parameters
     ----------
     layers : iterable of Layer, optional
-        An `Input` first makes the model build at once; otherwise it is built on the first data.
+        An `Input` first makes the model build at once, or where layers are added one by one as soon as it is compiled
+        or asked for its parameters; otherwise it is built on the first data.
     name : str, optional
     seed : int from 0 to 2**64 - 1, optional
-        What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any number
-        of threads.  Drawn from the operating system where it is None.
+        What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any
+        number of threads.  Drawn from the operating system where it is None.
     dtype : {"float32", "float64"}
 
     Attributes
@@ -44,17 +49,24 @@ class Sequential:
     >>> import numpy as np
     >>> from fastnn import Sequential, layers
     >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]); y = np.array([0, 1, 1, 0])
-    >>> model = Sequential([layers.Input((2,)), layers.Dense(8, activation="tanh"), layers.Dense(1, activation="sigmoid")], seed=0)
+    >>> stack = [layers.Input((2,)), layers.Dense(8, activation="tanh"), layers.Dense(1, activation="sigmoid")]
+    >>> model = Sequential(stack, seed=0)
     >>> model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     >>> history = model.fit(x, y, batch_size=4, epochs=2000, verbose=0)
     >>> model.predict(x).round().ravel()
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32") -> None:
+    def __init__(
+        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
+    ) -> None:
         self.name = name or "sequential"
-        self.seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else validation.integer("seed", seed, high=2**64 - 1)
-        self.dtype = np.dtype(validation.choice("dtype", np.dtype(dtype).name, ("float32", "float64")))
+        self.seed = (
+            int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+            if seed is None
+            else validation.integer("seed", seed, high=2**64 - 1)
+        )
+        self.dtype = validation.real_dtype("dtype", dtype)
         self.layers: list[Dense] = []
         self.stop_training = False
         self.optimizer: optimizers.Optimizer | None = None
@@ -62,12 +74,17 @@ class Sequential:
         self._metric_names: list[str] = []
         self._metric: metrics.Metric | None = None
         self._engine: Any = None
+        self._parameters: np.ndarray
+        self._gradients: np.ndarray
         self._input: Input | None = None
         self._epochs = 0  # trained so far: each draws its own order of the samples
+        self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
+        self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers is {layers!r}, expected a list of layers")
         for layer in layers:
             self.add(layer)
-        if self._input and self.layers:
-            self.build(self._input.shape[0])
+        self._build_if_known()
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
@@ -82,41 +99,72 @@ class Sequential:
             For an `Input` that is not first, a layer that is there already, or a model that is built.
         """
         if self._engine is not None:
-            raise ValueError("layer cannot be added to a model that is built: give all layers to Sequential, or add before the Input is known")
+            raise ValueError(
+                "layer cannot be added to a model that is built, expected before: give all layers to Sequential"
+            )
         if isinstance(layer, Input):
             if self._input or self.layers:
                 raise ValueError("layer is an Input, expected at the first place only")
             self._input = layer
         elif not isinstance(layer, Dense):
             raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
-        elif layer.n_in is not None or any(layer is other for other in self.layers):
+        elif layer.index is not None:
             raise ValueError(f"layer {layer.name!r} is part of a model already, expected a new one")
         else:
-            layer.name = layer.name or f"dense_{len(self.layers) + 1}"
-            if layer.name in [other.name for other in self.layers]:
-                raise ValueError(f"layer has the name {layer.name!r}, which another layer has")
+            taken = [other.name for other in self.layers]
+            if layer.name in taken:
+                raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
+            numbered = (f"dense_{n}" for n in count(len(taken) + 1))
+            layer.name = layer.name or next(name for name in numbered if name not in taken)
+            layer.index = len(taken)
             self.layers.append(layer)
 
     def build(self, n_in: int) -> None:
-        """Make and initialise the parameters, for `n_in` input features."""
-        if not self.layers:
-            raise ValueError("the model has no layers: add a layers.Dense")
-        sizes = [validation.integer("n_in", n_in, low=1), *(layer.units for layer in self.layers)]
-        for layer, size in zip(self.layers, sizes, strict=False):
-            layer.n_in = size
-        total = sum(layer.count_params() for layer in self.layers)
+        """Make and initialise the parameters, for `n_in` input features.
+
+        Raises
+        ------
+        ValueError
+            For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
+            not fit the last layer.
+        """
+        n_in = validation.integer("n_in", n_in, low=1)
+        known = self._known_inputs()
+        if self._engine is not None:
+            raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
+        if known not in (None, n_in):
+            raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+        if self.loss is not None:
+            self._specify(self.loss, self._metric_names)
         kernels = core(self.dtype)
-        self._parameters, self._gradients = kernels.aligned(total), kernels.aligned(total)
-        program = [(layer.n_in, layer.units, layer.use_bias, layer.activation.code) for layer in self.layers]
-        self._engine = kernels.Engine(program, self._parameters, self._gradients)
-        at = 0
-        for index, layer in enumerate(self.layers):
-            end = at + layer.count_params()
-            layer.bind(self._engine, index, self._parameters[at:end], self._gradients[at:end])
-            layer.initialize(np.random.default_rng([self.seed, index]))
-            at = end
+        sizes = [n_in, *(layer.units for layer in self.layers)]
+        ends = list(
+            accumulate(layer.units * (n + layer.use_bias) for layer, n in zip(self.layers, sizes, strict=False))
+        )
+        shares = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        parameters, gradients = kernels.aligned(ends[-1]), kernels.aligned(ends[-1])
+        for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
+            layer.initialize(sizes[index], parameters[own], np.random.default_rng([self.seed, index]))
+        program = [
+            (n, layer.units, layer.use_bias, layer.activation.code)
+            for layer, n in zip(self.layers, sizes, strict=False)
+        ]
+        self._engine = kernels.Engine(program, parameters, gradients)
+        self._parameters, self._gradients = parameters, gradients
+        for layer, n, own in zip(self.layers, sizes, shares, strict=False):
+            layer.bind(self._engine, n, parameters[own], gradients[own])
         if self.loss is not None:
             self._set_loss()
+
+    def _build_if_known(self) -> None:
+        if self._engine is None and self._input and self.layers:
+            self.build(self._input.shape[0])
+
+    def _known_inputs(self) -> int | None:
+        """The number of input features, where it is known."""
+        if not self.layers:
+            raise ValueError("the model has no layers, expected at least one: add a layers.Dense")
+        return self.layers[0].n_in or (self._input.shape[0] if self._input else None)
 
     def compile(
         self,
@@ -130,33 +178,50 @@ class Sequential:
         ----------
         optimizer : str or Optimizer
         loss : str or Loss
-            A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid, categorical
-            behind softmax) is computed from the pre-activations, exactly.
+            A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
+            categorical behind softmax) is computed from the pre-activations, exactly.
         metrics : list of str, optional
             At most one: ``"accuracy"`` or a more exact name of it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For an unknown name, or a loss or metric that does not fit the last layer, before anything is changed.
         """
         chosen_optimizer, chosen_loss = optimizers.get(optimizer), losses.get(loss)  # type: ignore[arg-type]
+        if not isinstance(metrics, (str, list, tuple, type(None))):
+            raise TypeError(f"metrics is {metrics!r}, expected a list of names")
         names = [metrics] if isinstance(metrics, str) else list(metrics or ())
         if len(names) > 1:
             raise ValueError(f"metrics has {len(names)} entries, expected at most one")
         if chosen_loss.reduction not in ("sum_over_batch_size", "mean"):
-            raise ValueError(f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model")
-        before = self.optimizer, self.loss, self._metric_names
-        self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
-        try:
-            if self._engine is not None:
+            raise ValueError(
+                f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model"
+            )
+        if self.layers:
+            self._specify(chosen_loss, names)
+
+        def change(engine: Any) -> None:
+            self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
+            if engine is not None:
                 self._set_loss()
-        except ValueError:
-            self.optimizer, self.loss, self._metric_names = before
-            raise
+
+        self._work(change)
+        self._build_if_known()
+
+    def _specify(
+        self, loss: losses.Loss, metric_names: Sequence[str]
+    ) -> tuple[losses.KernelLoss, metrics.Metric | None]:
+        """What the engine needs to know of a loss and a metric behind the last layer."""
+        last = self.layers[-1]
+        if loss.sparse and last.units == 1:
+            raise ValueError(f"loss is {loss.name} for a model with one output, expected one output for each class")
+        metric = metrics.get(metric_names[0], last.units, loss.sparse) if metric_names else None
+        return loss.for_engine(last.activation), metric
 
     def _set_loss(self) -> None:
         assert self.loss is not None
-        last = self.layers[-1]
-        if self.loss.sparse and last.units == 1:
-            raise ValueError("loss is sparse_categorical_crossentropy for a model with one output, expected one output for each class")
-        self._metric = metrics.get(self._metric_names[0], last.units, self.loss.sparse) if self._metric_names else None
-        spec = self.loss.for_engine(last.activation)
+        spec, self._metric = self._specify(self.loss, self._metric_names)
         self._engine.set_loss(spec.code, spec.fused, spec.label_smoothing, self._metric.code if self._metric else 0)
 
     # ---- parameters -------------------------------------------------------------------------------------------------
@@ -180,8 +245,10 @@ class Sequential:
 
     @property
     def gradients(self) -> np.ndarray:
-        """The gradient of the last `backward` or `value_and_gradient`, laid out as `parameters`; the model's own memory,
-        which `fit` uses as well."""
+        """The gradient of the last `backward` or `value_and_gradient`, laid out as `parameters`.
+
+        The model's own memory, which `fit` uses as well.
+        """
         self._need_build()
         return self._gradients
 
@@ -203,6 +270,8 @@ class Sequential:
             For another number of arrays or other shapes; nothing is assigned then.
         """
         self._need_build()
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"weights is {weights!r}, expected a list of arrays")
         own, given = self._weights(), list(weights)
         if len(given) != len(own):
             raise ValueError(f"weights has {len(given)} arrays, expected {len(own)}: kernel and bias of each layer")
@@ -218,14 +287,23 @@ class Sequential:
 
     def summary(self) -> None:
         """Print the layers, their shapes and their numbers of parameters."""
+        self._build_if_known()
         built = self._engine is not None
         rows = [("Layer", "Activation", "Output shape", "Parameters")]
         rows += [
-            (f"{layer.name} (Dense)", layer.activation.name, f"(None, {layer.units})", f"{layer.count_params():,}" if built else "not built")
+            (
+                f"{layer.name} (Dense)",
+                layer.activation.name,
+                f"(None, {layer.units})",
+                f"{layer.count_params():,}" if built else "not built",
+            )
             for layer in self.layers
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])]) for row in rows]
+        lines = [
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
+            for row in rows
+        ]
         rule = "─" * max(map(len, lines))
         print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
         if built:
@@ -263,26 +341,30 @@ class Sequential:
             Nothing, a progress bar, or a line for each epoch; auto is a bar on a terminal and lines elsewhere.
         callbacks : Callback or list of Callback, optional
         validation_split : float in [0, 1)
-            This share of the samples, taken from the end before shuffling, is evaluated after each epoch and not trained on.
+            This share of the samples, taken from the end before shuffling, is evaluated after each epoch and not
+            trained on.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             The same, with data of its own.
         shuffle : bool
             Draw a new order of the samples for each epoch.
         class_weight : dict, optional
-            From class to the weight of its samples.
+            From class to the weight of its samples in training, 1 where it is not named; validation does without.
         sample_weight : array_like (N,), optional
         initial_epoch : int
 
         Returns
         -------
         History
-            Its ``history`` holds for each epoch the mean loss over its samples, as each was when its batch was trained on,
-            the metric likewise, and both for the validation data as ``val_…``, after the epoch.
+            Its ``history`` holds for each epoch the mean loss over its samples, as each was when its batch was trained
+            on, the metric likewise, and both for the validation data as ``val_…``, after the epoch.
 
         Raises
         ------
         ValueError, TypeError
             For input that does not fit, before anything is changed.
+        RuntimeError
+            Where a callback's `on_progress` calls back into the model that is training; nothing keeps it from reading
+            and assigning parameters.
         KeyboardInterrupt
             On Ctrl-C, within a fraction of a second; the model is as it was after the last whole step.
         """
@@ -295,34 +377,61 @@ class Sequential:
         progress_bar = callbacks_.ProgressBar(verbose)
         if share and validation_data is not None:
             raise ValueError("validation_split and validation_data are both given, expected one of them")
-        x, y, w = self._data(x, y, sample_weight, class_weight)
+        x, y, given = self._data(x, y, sample_weight)
+        w = self._by_class(class_weight, y, given)
         held_out = None
         if share:
             cut = int(len(x) * (1 - share))
             if cut == 0 or cut == len(x):
-                raise ValueError(f"validation_split is {share}, which leaves {cut} of {len(x)} samples to train on and {len(x) - cut} to validate with")
-            held_out = (x[cut:], y[cut:], None if w is None else w[cut:])
+                raise ValueError(
+                    f"validation_split is {share}, which leaves {cut} of {len(x)} samples to train on and "
+                    f"{len(x) - cut} to validate with, expected at least one of each"
+                )
+            held_out = (x[cut:], y[cut:], None if given is None else given[cut:])
             x, y, w = x[:cut], y[:cut], None if w is None else w[:cut]
         elif validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-                raise ValueError("validation_data is no tuple (x, y) or (x, y, sample_weight)")
-            held_out = self._data(*validation_data[:2], *validation_data[2:3] or (None,), None, prefix="validation_data ")
+            if not isinstance(validation_data, (tuple, list)):
+                kind = type(validation_data).__name__
+                raise TypeError(f"validation_data is {kind}, expected a tuple (x, y) or (x, y, sample_weight)")
+            if len(validation_data) not in (2, 3):
+                raise ValueError(
+                    f"validation_data has {len(validation_data)} entries, expected (x, y) or (x, y, sample_weight)"
+                )
+            held_x, held_y, held_w = (*validation_data, None)[:3]
+            held_out = self._data(held_x, held_y, held_w, "validation_data ", x.shape[1])
+        if self._engine is None:
+            self.build(x.shape[1])
+        optimizer.flat_state(self._parameters)  # raises where it has another model's
 
-        state = optimizer.flat_state(self._parameters)
         history = callbacks_.History()
-        steps = -(-len(x) // batch_size)
+        batch_size = min(batch_size, len(x))
         for callback in (progress_bar, history):
             observers.append(callback)
-        observers.set_params({"epochs": epochs, "steps": steps, "samples": len(x), "verbose": verbose})
+        observers.set_params(
+            {"epochs": epochs, "steps": -(-len(x) // batch_size), "samples": len(x), "verbose": verbose}
+        )
         observers.set_model(self)
         self.stop_training = False
+        warned = False
         logs: dict[str, float] = {}
-        observers.on_train_begin()
         try:
+            observers.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 observers.on_epoch_begin(epoch)
-                self._engine.set_optimizer(*optimizer.hyperparameters(), state)
-                logs = self._train_epoch(epoch, x, y, w, batch_size, steps, shuffle, observers)
+                if self.optimizer is not optimizer or self.loss is not loss:
+                    raise ValueError(
+                        "a callback compiled the model within fit, expected it to stay as it was; "
+                        "optimizer.learning_rate may be set"
+                    )
+                order = (self.seed, self._epochs) if shuffle else None
+                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress)
+                self._epochs += 1
+                logs = self._logs(total, hits, len(x))
+                if bad >= 0 and not warned:
+                    warned = True
+                    warnings.warn(
+                        f"the loss turned {total} in epoch {epoch + 1}, step {bad + 1}", RuntimeWarning, stacklevel=2
+                    )
                 if held_out is not None:
                     logs |= {f"val_{name}": value for name, value in self._evaluate(*held_out).items()}
                 observers.on_epoch_end(epoch, logs)
@@ -330,75 +439,84 @@ class Sequential:
                     break
         finally:
             observers.on_train_end(logs)
-            self._engine.unbind()
         return history
 
-    def _train_epoch(
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
+    ) -> float | list[float]:
+        """One update on one batch; returns its loss before the update, or [loss, metric]."""
+        x, y, w = self._data(x, y, sample_weight)
+        w = self._by_class(class_weight, y, w)
+        if self._engine is None:
+            self.build(x.shape[1])
+        total, hits, _ = self._train(x, y, w, len(x), None, None)
+        values = list(self._logs(total, hits, len(x)).values())
+        return values if len(values) > 1 else values[0]
+
+    def _train(
         self,
-        epoch: int,
         x: np.ndarray,
         y: np.ndarray,
         w: np.ndarray | None,
         batch_size: int,
-        steps: int,
-        shuffle: bool,
-        observers: callbacks_.CallbackList,
-    ) -> dict[str, float]:
-        optimizer = self._compiled()[0]
-        self._engine.bind(x, y, w)
-        order = (self.seed, self._epochs) if shuffle else None
-        rate = np.array([optimizer.learning_rate])
-        n_threads = self._threads(min(batch_size, len(x)))
-        try:
-            total, hits, bad = self._engine.train(batch_size, order, 0, steps, rate, optimizer.iterations, n_threads, observers.on_progress)
-        finally:
-            optimizer.iterations += self._engine.steps_done
-        if bad >= 0 and (self._epochs == 0 or np.isfinite(self._last_loss)):
-            warnings.warn(f"the loss turned {total} in epoch {epoch + 1}, step {bad + 1}", RuntimeWarning, stacklevel=3)
-        self._epochs += 1
-        self._last_loss = total
-        return self._logs(total, hits, len(x))
+        order: tuple[int, int] | None,
+        progress: Callable[[int], None] | None,
+    ) -> tuple[float, float, int]:
+        """Train one epoch, its samples in the order drawn from (seed, epoch) or as they come.
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None) -> float | list[float]:
-        """One update on one batch; returns its loss before the update, or [loss, metric]."""
+        Returns the sums of losses and accuracies, and the first step with a loss that is not finite or -1.
+        """
         optimizer, _ = self._compiled()
-        x, y, w = self._data(x, y, sample_weight, class_weight)
-        self._engine.set_optimizer(*optimizer.hyperparameters(), optimizer.flat_state(self._parameters))
-        self._engine.bind(x, y, w)
-        try:
-            total, hits, _ = self._engine.train(len(x), None, 0, 1, np.array([optimizer.learning_rate]), optimizer.iterations, self._threads(len(x)), None)
-        finally:
-            optimizer.iterations += self._engine.steps_done
-            self._engine.unbind()
-        values = list(self._logs(total, hits, len(x)).values())
-        return values if len(values) > 1 else values[0]
+        state = optimizer.flat_state(self._parameters)
+        steps, n_threads = -(-len(x) // batch_size), self._threads(batch_size)
+
+        def train(engine: Any) -> tuple[float, float, int]:
+            engine.set_optimizer(*optimizer.hyperparameters(), state)
+            rate, before = np.array([optimizer.learning_rate]), optimizer.iterations
+            # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
+            try:
+                result: tuple[float, float, int] = engine.train(
+                    batch_size, order, 0, steps, rate, before, n_threads, progress
+                )
+            finally:
+                optimizer.iterations += engine.steps_done
+            return result
+
+        return self._work(train, x, y, w)
 
     # ---- step by step -----------------------------------------------------------------------------------------------
 
     def forward(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), keeping what `backward` needs: every layer's activations.
 
-        ``forward``, ``backward``, ``optimizer.apply(model.gradients, model.parameters)`` is a step of `fit`, to the bit.
+        ``forward``, ``backward``, ``optimizer.apply(model.gradients, model.parameters)`` is a step of `fit`, to the
+        bit.
         """
         x = self._features(x)
-        self._engine.bind(x, None, None)
-        self._engine.forward_all(self._threads(len(x)))
+        n_threads = self._threads(len(x))
+        self._work(lambda engine: engine.forward_all(n_threads), x)
         self._forward_x = x
         return self.layers[-1].output
 
     def backward(self, y: Any, sample_weight: Any = None) -> float:
-        """The cost of the last `forward` against targets y; its gradient is then in `gradients`."""
+        """The cost of the last `forward` against targets y; its gradient is then in `gradients`.
+
+        Whatever else the model computes in between (`fit`, `predict`, …) forgets the forward pass.
+        """
         loss = self._compiled()[1]
-        if self._forward_x is None:
-            raise ValueError("there is no forward pass to go back from: call forward(x) first")
         x = self._forward_x
+        if x is None:
+            raise ValueError("there is no forward pass to go back from: call forward(x) first")
         y = loss.targets(y, len(x), self.layers[-1].units, self.dtype)
-        self._engine.bind(x, y, validation.weights("sample_weight", sample_weight, self.dtype, len(x)))
-        return self._engine.backward_all(self._threads(len(x))) / len(x)
+        w = validation.weights("sample_weight", sample_weight, self.dtype, len(x))
+        n_threads = self._threads(len(x))
+        total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
+        self._forward_x = x
+        return total / len(x)
 
-    _forward_x: np.ndarray | None = None
-
-    def value_and_gradient(self, x: Any, y: Any, sample_weight: Any = None, parameters: Any = None) -> tuple[float, np.ndarray]:
+    def value_and_gradient(
+        self, x: Any, y: Any, sample_weight: Any = None, parameters: Any = None
+    ) -> tuple[float, np.ndarray]:
         """Cost of all samples, and its gradient with respect to the flat vector of parameters (a copy).
 
         Parameters
@@ -413,24 +531,29 @@ class Sequential:
         ``scipy.optimize.minimize(lambda p: model.value_and_gradient(x, y, parameters=p), model.parameters, jac=True)``
         (float64 models suit it best).
         """
-        self._compiled()
-        x, y, w = self._data(x, y, sample_weight, None)
-        own = None
-        if parameters is not None:
-            own = self._parameters.copy()
-            self.parameters = parameters
-        self._engine.bind(x, y, w)
-        try:
-            total, _ = self._engine.gradient(self._threads(len(x)))
-        finally:
-            self._engine.unbind()
-            if own is not None:
-                self._parameters[...] = own
-        return total / len(x), self._gradients.copy()
+        x, y, w = self._data(x, y, sample_weight)
+        if self._engine is None:
+            self.build(x.shape[1])
+        n_threads = self._threads(len(x))
+
+        def compute(engine: Any) -> tuple[float, np.ndarray]:
+            own = None if parameters is None else self._parameters.copy()
+            try:
+                if own is not None:
+                    self.parameters = parameters
+                total, _ = engine.gradient(n_threads)
+            finally:
+                if own is not None:
+                    self._parameters[...] = own
+            return total / len(x), self._gradients.copy()
+
+        return self._work(compute, x, y, w)
 
     # ---- applying ---------------------------------------------------------------------------------------------------
 
-    def evaluate(self, x: Any, y: Any, verbose: str | int = 0, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def evaluate(
+        self, x: Any, y: Any, verbose: str | int = 0, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """The loss, or [loss, metric], or with `return_dict` both by name.
 
         Parameters
@@ -441,9 +564,12 @@ class Sequential:
             Anything but 0 prints the result.
         return_dict : bool
         """
-        self._compiled()
-        logs = self._evaluate(*self._data(x, y, sample_weight, None))
-        if validation.choice("verbose", verbose, ("auto", 0, 1, 2)):
+        validation.choice("verbose", verbose, ("auto", 0, 1, 2))
+        x, y, w = self._data(x, y, sample_weight)
+        if self._engine is None:
+            self.build(x.shape[1])
+        logs = self._evaluate(x, y, w)
+        if verbose:
             print(" - ".join(f"{name}: {value:.4f}" for name, value in logs.items()))
         if return_dict:
             return logs
@@ -453,11 +579,8 @@ class Sequential:
         """The outputs (N, out) for x (N, in), in the model's dtype."""
         x = self._features(x)
         out = np.empty((len(x), self.layers[-1].units), self.dtype)
-        self._engine.bind(x, None, None)
-        try:
-            self._engine.predict(out, self._threads(len(x), passes=1))
-        finally:
-            self._engine.unbind()
+        n_threads = self._threads(len(x), passes=1)
+        self._work(lambda engine: engine.predict(out, n_threads), x)
         return out
 
     def __call__(self, x: Any) -> np.ndarray:
@@ -465,14 +588,39 @@ class Sequential:
         return self.predict(x)
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
-        self._engine.bind(x, y, w)
-        try:
-            total, hits = self._engine.evaluate(self._threads(len(x), passes=1))
-        finally:
-            self._engine.unbind()
+        n_threads = self._threads(len(x), passes=1)
+        total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)
         return self._logs(total, hits, len(x))
 
     # -----------------------------------------------------------------------------------------------------------------
+
+    def _work(
+        self,
+        function: Callable[[Any], T],
+        x: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        w: np.ndarray | None = None,
+    ) -> T:
+        """Call function(engine) with this data bound, one call at a time: the engine's buffers serve one.
+
+        Other threads wait for their turn; a call from within a call would spoil it.  Ctrl-C may come between any two
+        lines here and leaves the lock released and the mark off.
+        """
+        with self._lock:
+            if self._at_work:
+                raise RuntimeError(
+                    "the model is at work: on_progress may read and assign its parameters, expected no other call"
+                )
+            try:
+                self._at_work = True
+                self._forward_x = None
+                if x is not None:
+                    self._engine.bind(x, y, w)
+                return function(self._engine)
+            finally:
+                self._at_work = False
+                if x is not None:
+                    self._engine.unbind()
 
     def _logs(self, total: float, hits: float, n: int) -> dict[str, float]:
         return {"loss": total / n} | ({self._metric.name: hits / n} if self._metric else {})
@@ -482,6 +630,7 @@ class Sequential:
         return threads.for_step(self._engine.multiply_adds * min(rows, self._engine.chunk) * passes / 3)
 
     def _need_build(self) -> None:
+        self._build_if_known()
         if self._engine is None:
             raise ValueError("the model is not built: give it a layers.Input first, or data")
 
@@ -490,23 +639,33 @@ class Sequential:
             raise ValueError("the model has no loss: call compile(optimizer=…, loss=…) first")
         return self.optimizer, self.loss
 
-    def _features(self, x: Any, name: str = "x") -> np.ndarray:
-        known = self.layers[0].n_in if self._engine is not None else None
-        result = validation.matrix(name, x, self.dtype, known)
+    def _features(self, x: Any) -> np.ndarray:
+        """Checked inputs; the model is built for them where it is not."""
+        result = validation.matrix("x", x, self.dtype, self._known_inputs())
         if self._engine is None:
             self.build(result.shape[1])
         return result
 
     def _data(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, prefix: str = ""
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        prefix: str = "",
+        n_in: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Checked inputs, targets and weights; nothing is built for them yet."""
         loss = self._compiled()[1]
-        if self._engine is None:  # everything is checked before the model is built
-            validation.matrix(f"{prefix}x", x, self.dtype)
-        x = self._features(x, f"{prefix}x")
+        x = validation.matrix(f"{prefix}x", x, self.dtype, self._known_inputs() or n_in)
         y = loss.targets(y, len(x), self.layers[-1].units, self.dtype, f"{prefix}y")
         w = validation.weights(f"{prefix}sample_weight", sample_weight, self.dtype, len(x))
-        if class_weight is not None:
-            by_class = validation.class_weights("class_weight", class_weight, y).astype(self.dtype)
-            w = by_class if w is None else w * by_class
         return x, y, w
+
+    def _by_class(
+        self, class_weight: dict[int, float] | None, y: np.ndarray, w: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Sample weights times those of the samples' classes."""
+        if class_weight is None:
+            return w
+        result = validation.class_weights("class_weight", class_weight, y).astype(self.dtype)
+        return result if w is None else w * result

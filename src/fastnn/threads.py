@@ -42,7 +42,10 @@ def get_num_threads() -> int:
 
 def for_step(multiply_adds: float) -> int:
     """Threads for work that meets after every so many multiply-adds."""
-    return _fixed() or max(1, min(int(2 * multiply_adds / _FLOPS_PER_THREAD), _automatic()))
+    if fixed := _fixed():
+        return fixed
+    paid_for = int(2 * multiply_adds / _FLOPS_PER_THREAD)
+    return min(paid_for, _automatic()) if paid_for > 1 else 1  # asking for the processors takes microseconds
 
 
 def _fixed() -> int | None:

@@ -6,6 +6,7 @@ Every function raises before anything is changed, and its message names the argu
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -15,30 +16,35 @@ import numpy as np
 T = TypeVar("T")
 
 
-def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
-    """`value` as a C-contiguous, native array of dtype; no copy where it is one already."""
+def real(name: str, value: Any, expected: str) -> np.ndarray:
+    """`value` as an array of real numbers of any dtype."""
     if value is None:
-        raise TypeError(f"{name} is None, expected an array")
+        raise TypeError(f"{name} is None, expected {expected}")
     try:
         given = np.asarray(value)
     except ValueError as error:  # ragged nesting
-        raise ValueError(f"{name} is no rectangular array: {error}") from error
+        raise ValueError(f"{name} is no rectangular array, expected {expected}: {error}") from error
     if given.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {given.dtype}, expected real numbers")
+        raise TypeError(f"{name} has dtype {given.dtype}, expected {expected}")
+    return given
+
+
+def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """`value` as a C-contiguous, native array of dtype; no copy where it is one already."""
+    given = real(name, value, "real numbers")
     return np.ascontiguousarray(given, dtype=dtype).reshape(given.shape)
 
 
 def matrix(name: str, value: Any, dtype: np.dtype, columns: int | None = None) -> np.ndarray:
     """`value` as an array (N, columns) with N > 0; (N,) means (N, 1)."""
-    result = array(name, value, dtype)
-    if result.ndim == 1:
-        result = result[:, np.newaxis]
+    given = array(name, value, dtype)
+    result = given[:, np.newaxis] if given.ndim == 1 else given
     if result.ndim != 2:
-        raise ValueError(f"{name} has shape {result.shape}, expected two dimensions (samples, features)")
+        raise ValueError(f"{name} has shape {given.shape}, expected two dimensions (samples, features)")
     if columns is not None and result.shape[1] != columns:
-        raise ValueError(f"{name} has shape {np.shape(value)}, expected (samples, {columns})")
+        raise ValueError(f"{name} has shape {given.shape}, expected (samples, {columns})")
     if result.size == 0:
-        raise ValueError(f"{name} has shape {result.shape}, expected at least one sample and one column")
+        raise ValueError(f"{name} has shape {given.shape}, expected at least one sample and one column")
     return result
 
 
@@ -53,15 +59,14 @@ def targets(name: str, value: Any, dtype: np.dtype, rows: int, columns: int) -> 
 
 
 def labels(name: str, value: Any, rows: int, classes: int) -> np.ndarray:
-    """Integer labels (N,) in 0 … classes - 1, as int32; (N, 1) means (N,), and floats that are whole numbers are taken."""
-    given = np.asarray(value)
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {given.dtype}, expected integer labels")
+    """Integer labels (N,) in 0 … classes - 1, as int32; (N, 1) means (N,), and floats that are whole are taken."""
+    given = real(name, value, "integer labels")
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if given.ndim != 1:
         raise ValueError(
-            f"{name} has shape {given.shape}, expected integer labels of shape ({rows},); one-hot rows are for categorical_crossentropy"
+            f"{name} has shape {given.shape}, expected integer labels of shape ({rows},); "
+            "one-hot rows are for categorical_crossentropy"
         )
     same_rows(name, given, rows)
     outside = ~((given >= 0) & (given < classes))  # true for NaN as well
@@ -105,6 +110,8 @@ def class_weights(name: str, value: Any, y: np.ndarray) -> np.ndarray:
     classes = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
     result = np.ones(len(classes))
     for label, weight in value.items():
+        if not isinstance(label, numbers.Real):
+            raise TypeError(f"{name} has the key {label!r}, expected a class: an integer")
         result[classes == label] = number(f"{name}[{label!r}]", weight, low=0)
     return result
 
@@ -120,7 +127,11 @@ def number(
 ) -> float:
     """A finite number in [low, high], without the ends that are open."""
     try:
-        result = float(operator.index(value)) if isinstance(value, int) else float(value)
+        if isinstance(value, (str, bytes)):  # float would read it
+            raise TypeError
+        result = float(value)
+    except OverflowError:  # an int beyond all floats
+        result = math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {value!r}, expected a number") from None
     good = (
@@ -150,12 +161,25 @@ def integer(name: str, value: Any, *, low: int = 0, high: int | None = None) -> 
     return result
 
 
+def real_dtype(name: str, value: Any) -> np.dtype:
+    """The native dtype of float32 or float64."""
+    if not isinstance(value, (str, type, np.dtype)):
+        raise TypeError(f"{name} is {value!r}, expected 'float32' or 'float64'")
+    try:
+        result = np.dtype(value).newbyteorder("=")
+    except TypeError:  # no such name
+        result = np.dtype(object)
+    if result not in (np.float32, np.float64):
+        raise ValueError(f"{name} is {value!r}, expected 'float32' or 'float64'")
+    return result
+
+
 def choice(name: str, value: Any, allowed: Iterable[T]) -> T:
     """One of the allowed values."""
     allowed = list(allowed)
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
-    return value
+    return allowed[allowed.index(value)]
 
 
 def lookup(name: str, value: Any, kind: type[T], named: Mapping[str, Callable[[], T]]) -> T:
@@ -171,10 +195,10 @@ def lookup(name: str, value: Any, kind: type[T], named: Mapping[str, Callable[[]
     return named[value]()
 
 
-def floating(value: Any) -> np.dtype:
+def floating(name: str, value: Any) -> np.dtype:
     """The dtype to compute in with this value: its own where that is float32 or float64, float64 otherwise."""
-    dtype = np.asarray(value).dtype
-    return dtype.newbyteorder("=") if dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    dtype = real(name, value, "real numbers").dtype.newbyteorder("=")
+    return dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
 
 
 def output(name: str, value: Any, like: np.ndarray) -> np.ndarray:

@@ -54,6 +54,8 @@ cdef int same_size(cnp.ndarray a, Py_ssize_t n, str name) except -1:
 
 cdef int fill_optimizer(Optimizer* o, int kind, double momentum, double beta_2, double epsilon, tuple state, Py_ssize_t n) except -1:
     cdef int i
+    cdef int needed = 0 if kind == SGD else 2 if kind == ADAM else 1
+    if len(state) < needed: raise ValueError(f"state has {len(state)} arrays, expected {needed}")
     o.kind = <OptimizerKind>kind
     o.momentum, o.beta_2, o.epsilon = momentum, beta_2, epsilon
     for i in range(MAX_STATES):
@@ -92,7 +94,7 @@ def loss(int kind, double label_smoothing, cnp.ndarray y, cnp.ndarray p, sample_
     """Losses of the rows of p (N, K) into per_sample (N,) float64, and where gradient (N, K) is not None scale times the
     gradient of their sum.  y is (N, K), or int32 labels (N,)."""
     cdef Loss spec
-    cdef ix N = cnp.PyArray_DIM(p, 0), K = cnp.PyArray_DIM(p, 1), r = 0, n, block
+    cdef ix N, K, r = 0, n, block
     cdef const real* pp = <const real*>readable(p, "p")
     cdef const real* yy = NULL
     cdef const int32_t* labels = NULL
@@ -100,9 +102,13 @@ def loss(int kind, double label_smoothing, cnp.ndarray y, cnp.ndarray p, sample_
     cdef real* g
     cdef double* out = <double*>cnp.PyArray_DATA(per_sample)
     cdef bint wanted = gradient is not None
-    if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample): raise ValueError("per_sample is not float64")
+    if cnp.PyArray_NDIM(p) != 2 or cnp.PyArray_DIM(p, 1) == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected (N, K), K > 0")
+    N, K = cnp.PyArray_DIM(p, 0), cnp.PyArray_DIM(p, 1)
+    if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample) or not per_sample.flags.writeable:
+        raise ValueError("per_sample is no writable C-contiguous float64 array")
     same_size(per_sample, N, "per_sample")
     if y.dtype == np.int32:
+        if not cnp.PyArray_IS_C_CONTIGUOUS(y): raise ValueError("y is not C-contiguous")
         labels = <const int32_t*>cnp.PyArray_DATA(y)
         same_size(y, N, "y")
     else:
@@ -119,7 +125,8 @@ def loss(int kind, double label_smoothing, cnp.ndarray y, cnp.ndarray p, sample_
     with nogil:
         while r < N:
             n = min(N - r, block)
-            loss_rows(&spec, n, K, pp + r*K, yy + r*K if yy else NULL, labels + r if labels else NULL, w + r if w else NULL, K, scale, out + r, g)
+            loss_rows(&spec, n, K, pp + r*K, yy + r*K if yy else NULL, labels + r if labels else NULL, w + r if w else NULL, K,
+                      scale, out + r, g)
             r += n
 
 
@@ -131,6 +138,7 @@ def apply_update(int kind, double momentum, double beta_2, double epsilon, tuple
     cdef const real* g = <const real*>readable(gradient, "gradient")
     cdef ix n = variable.size
     cdef uint64_t mode
+    if step < 1: raise ValueError(f"step is {step}, expected at least 1")
     same_size(gradient, n, "gradient")
     fill_optimizer(&o, kind, momentum, beta_2, epsilon, state, n)
     with nogil:
@@ -183,13 +191,13 @@ def multiply_add_peak(Py_ssize_t repeats):
     cdef vec acc[12]
     cdef vec a = vsplat(R(1.0000001)), b = vsplat(R(1e-9))
     cdef real total[VL]
-    cdef ix r
+    cdef ix _
     cdef int i
     cdef double start, spent
     for i in range(12): acc[i] = vsplat(R(i))
     with nogil:
         start = seconds()
-        for r in range(repeats):
+        for _ in range(repeats):
             for i in range(12): acc[i] = vfmadd(acc[i], a, b)
         spent = seconds() - start
     for i in range(12): acc[0] = acc[0] + acc[i]
@@ -212,6 +220,9 @@ def product(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, bias=None, bint add=Fal
     cdef const real* pgate = <const real*>cnp.PyArray_DATA(gate) if gate is not None else NULL
     cdef cnp.ndarray scratch = np.empty(GEMM_WORK, DTYPE)
     cdef real* work = <real*>cnp.PyArray_DATA(scratch)
+    for name, array, shape in ("b", b, (K, N)), ("c", c, (M, N)), ("gate", gate, (M, N)), ("bias", bias, (N,)):
+        if array is not None and array.shape != shape: raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if not c.flags.writeable: raise ValueError("c is read-only")
     if not a.dtype == b.dtype == c.dtype == DTYPE: raise ValueError(f"a, b and c are {a.dtype}, {b.dtype} and {c.dtype}, expected {DTYPE}")
     if add and K > MAX_ADD: raise ValueError(f"add: K is {K}, expected at most {MAX_ADD}")
     with nogil: gemm(M, N, K, pa, ras, cas, pb, rbs, cbs, pc, ldc, pbias, ADD if add else SET, relu, pgate, work)

@@ -4,8 +4,8 @@
 # among the threads (Engine.step):
 #   - the samples, for all that is done row by row: gather, forward, loss, gradients of the layers' outputs;
 #   - the rows of the weights, for the gradients of the weights and their update.
-# Two barriers a step separate them.  Each number is computed by one thread, in the order of gemm.pxi: no result depends
-# on the number of threads.
+# The threads meet twice a step.  Each number is computed by one thread, in the order of gemm.pxi: no result depends on the
+# number of threads.
 #
 # A batch is worked on in chunks of at most `chunk` rows, which depends on the network alone: activations then stay in the
 # second cache however large the batch, and training needs no more memory for a large one.  Gradients add up over chunks.
@@ -29,6 +29,7 @@ cdef enum:
     MAX_CHUNK = MAX_ADD        # so that a chunk's weight gradient is one chain
     CHUNK_BYTES = 393216       # what a chunk's activations and gradients may take of the second cache
     UPDATE_BLOCK = 16384       # elements of a gradient that are updated while still in the first caches
+    APART = 2000000000         # multiply-adds of a chunk's weight gradients from which a signal does not wait for their update
     DOT_ROWS = 4               # below so many rows a product with transposed weights is not worth packing them
 
 cdef double SIGNAL_SECONDS = 0.02      # how often Python's signals are looked at,
@@ -71,7 +72,8 @@ cdef struct Call:
     double hits                # sum of the samples' accuracies
     ix first_bad_step          # the first whose loss was not finite, or -1
     real* predictions          # where predict() writes
-    bint stop
+    bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
+    bint leave[3]              # what was decided at each meeting; see Engine.meet
     double next_signal_check
     double next_progress
     double work_since_check    # multiply-adds
@@ -81,6 +83,11 @@ cdef struct Call:
 cdef inline ix share(ix n, int member, int members, ix to) noexcept nogil:
     """Where a member's share of n things begins; shares begin at multiples of `to`."""
     return n if member == members else n*member//members//to*to
+
+
+cdef inline ix kernel_share(const Dense* d, int member, int members) noexcept nogil:
+    """The first row of a member's share of a kernel."""
+    return share(d.n_in, member, members, LINE if d.n_out == 1 else MR)
 
 
 cdef class Engine:
@@ -98,9 +105,10 @@ cdef class Engine:
     cdef real* parameters
     cdef real* gradients
     cdef object parameters_array
+    cdef ix n_parameters
     cdef object gradients_array
     cdef readonly ix chunk
-    cdef readonly ix multiply_adds # of one sample's step
+    cdef readonly ix multiply_adds  # of one sample's step
     cdef Loss loss
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
@@ -119,7 +127,8 @@ cdef class Engine:
     cdef real* work
     cdef ix work_size              # for one thread
     cdef object order_array
-    cdef ix forward_rows           # samples of the last forward()
+    cdef ix forward_rows           # samples whose forward pass the buffers hold,
+    cdef bint backward_done        # and their backward pass
     # the bound data
     cdef object bound
     cdef const real* x
@@ -151,6 +160,7 @@ cdef class Engine:
         if parameters.size != offset or gradients.size != offset:
             raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {offset}")
         self.parameters_array, self.gradients_array = parameters, gradients
+        self.n_parameters = offset
         self.parameters = <real*>writable(parameters, "parameters")
         self.gradients = <real*>writable(gradients, "gradients")
         self.chunk = min(max(CHUNK_BYTES//<ix>(row*sizeof(real))//32*32, <ix>MIN_CHUNK), <ix>MAX_CHUNK)
@@ -169,6 +179,7 @@ cdef class Engine:
         # Keras's threshold is 0.5 for whatever the network puts out; a sigmoid of 0.5 is a logit of 0.
         self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)
         self.fused = fused
+        self.forward_rows = 0                      # its last layer's output was another thing
 
     def set_optimizer(self, int kind, double momentum, double beta_2, double epsilon, tuple state):
         """`state`: arrays as long as the parameters."""
@@ -252,9 +263,12 @@ cdef class Engine:
                  activated and d.activation == RELU, NULL, work)
         if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
 
-    cdef void forward(self, ix r0, ix r1, real* work) noexcept nogil:
+    cdef void forward(self, ix r0, ix r1, int member, Call* call, real* work) noexcept nogil:
         cdef int l
-        for l in range(self.n_layers): self.forward_layer(l, r0, r1, l + 1 < self.n_layers or not self.fused, work)
+        for l in range(self.n_layers):
+            if call.wanted: return
+            self.forward_layer(l, r0, r1, l + 1 < self.n_layers or not self.fused, work)
+            if member == 0: self.look_around(call, (r1 - r0)*self.layers[l].n_in*self.layers[l].n_out)
 
     cdef void loss_and_delta(self, ix r0, ix r1, double scale) noexcept nogil:
         """Losses of the samples, and the last layer's delta: the gradient of scale times their sum."""
@@ -306,11 +320,15 @@ cdef class Engine:
             for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
             n += width
 
+    cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
+        update(&self.optimizer, step.learning_rate, step.number, first, n, self.parameters, g)
+
     cdef inline ix update_rows(self, Dense* d) noexcept nogil:
         """Rows of a kernel whose gradient is made, and used, before the next rows'."""
         return max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
 
-    cdef void weights_and_update(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, real* work) noexcept nogil:
+    cdef void kernel_gradients(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, Call* call,
+                               real* work) noexcept nogil:
         """A member's rows of each kernel's gradient, and their update while that is in the cache; step NULL: gradients only.
 
         The gradient of a batch of one chunk is used and forgotten: it stays in scratch, which spares the memory of writing it."""
@@ -321,33 +339,64 @@ cdef class Engine:
         cdef real* scratch = work + GEMM_WORK
         for l in range(self.n_layers - 1, -1, -1):
             d = &self.layers[l]
-            k0 = share(d.n_in, member, members, LINE if d.n_out == 1 else MR)
-            k1 = share(d.n_in, member + 1, members, LINE if d.n_out == 1 else MR)
+            k0 = kernel_share(d, member, members)
+            k1 = kernel_share(d, member + 1, members)
             block = self.update_rows(d)
             k = k0
             while k < k1:
+                if step == NULL and call.wanted: return
                 end = min(k + block, k1)
                 g = scratch if step and mode == SET else self.gradients + d.kernel + k*d.n_out
                 self.backward_weights(l, base, rows, k, end, mode, g, work)
-                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + k*d.n_out, (end - k)*d.n_out, self.parameters, g)
+                if step: self.update(step, d.kernel + k*d.n_out, (end - k)*d.n_out, g)
+                elif member == 0: self.look_around(call, rows*(end - k)*d.n_out)
                 k = end
             if d.use_bias and member == l % members:
-                g = self.gradients + d.kernel + d.n_in*d.n_out
                 self.backward_bias(l, base, rows, mode)
-                if step: update(&self.optimizer, step.learning_rate, step.number, d.kernel + d.n_in*d.n_out, d.n_out, self.parameters, g)
+                if step: self.update(step, d.kernel + d.n_in*d.n_out, d.n_out, self.gradients + d.kernel + d.n_in*d.n_out)
 
-    cdef void backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
+    cdef void update_all(self, int member, int members, const Step* step) noexcept nogil:
+        """The update of a member's rows of each kernel from self.gradients."""
+        cdef Dense* d
+        cdef int l
+        cdef ix k0, k1
+        for l in range(self.n_layers):
+            d = &self.layers[l]
+            k0 = d.kernel + kernel_share(d, member, members)*d.n_out
+            k1 = d.kernel + kernel_share(d, member + 1, members)*d.n_out
+            self.update(step, k0, k1 - k0, self.gradients + k0)
+            k0 = d.kernel + d.n_in*d.n_out
+            if d.use_bias and member == l % members: self.update(step, k0, d.n_out, self.gradients + k0)
+
+    cdef inline bint meet(self, Call* call, int member, int place) noexcept nogil:
+        """Wait for the others; true where all must leave, since member 0 has an exception to raise.
+
+        Each of the places in a step has its own flag, which member 0 alone sets, before it waits: by the time that it is
+        set again all have met elsewhere, and so have read it."""
+        if member == 0: call.leave[place] = call.wanted
+        barrier_wait(&call.barrier)
+        return call.leave[place]
+
+    cdef bint backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
                              Call* call, real* work) noexcept nogil:
         """Loss, deltas and weight gradients of samples base .. base + rows, whose forward pass this member has made for its
-        share; then the update."""
+        share; then the update.  True where the call is to end, with no parameter changed."""
         cdef ix r0 = base + share(rows, member, members, MR), r1 = base + share(rows, member + 1, members, MR)
         cdef int l
-        if r1 > r0:
+        if r1 > r0 and not call.wanted:
             self.loss_and_delta(r0, r1, scale)
-            for l in range(self.n_layers - 1, 0, -1): self.backward_data(l, r0, r1, rows, work)
-        barrier_wait(&call.barrier)
-        self.weights_and_update(base, rows, member, members, mode, step, work)
+            for l in range(self.n_layers - 1, 0, -1):
+                if call.wanted: break
+                self.backward_data(l, r0, r1, rows, work)
+                if member == 0: self.look_around(call, (r1 - r0)*self.layers[l].n_in*self.layers[l].n_out)
+        if self.meet(call, member, 0): return True
+        if step and rows*self.n_parameters > APART:
+            self.kernel_gradients(base, rows, member, members, mode, NULL, call, work)
+            if self.meet(call, member, 1): return True
+            self.update_all(member, members, step)
+        else: self.kernel_gradients(base, rows, member, members, mode, step, call, work)
         if member == 0: self.add_losses(base, rows, call)
+        return False
 
     cdef void add_losses(self, ix base, ix rows, Call* call) noexcept nogil:
         call.loss += lane_sum_double(rows, self.row_loss + base)
@@ -371,16 +420,15 @@ cdef class Engine:
                 r1 = share(rows, member + 1, members, MR)
                 if r1 > r0:
                     self.gather(call.order, start + c, r0, r1)
-                    self.forward(r0, r1, work)
-                self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET,
-                                    &step if call.train and c + rows == step.rows else NULL, call, work)
+                    self.forward(r0, r1, member, call, work)
+                if self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET,
+                                       &step if call.train and c + rows == step.rows else NULL, call, work): return
                 c += rows
                 if member == 0:
                     if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
                     if c == step.rows: call.steps_done += 1
-                    self.look_around(call, rows)
-                barrier_wait(&call.barrier)
-                if call.stop: return
+                    self.look_around(call, rows*self.n_parameters)
+                if self.meet(call, member, 2): return
 
     cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
         """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
@@ -388,9 +436,9 @@ cdef class Engine:
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
-            self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, NULL, call, work)
+            if self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, NULL, call, work): return
             c += rows
-            barrier_wait(&call.barrier)
+            if self.meet(call, member, 2): return
 
     cdef void infer_member(self, Call* call, int member, int members) noexcept nogil:
         """Predictions or losses of all samples, each member on its share of a chunk; nothing is shared but the sums."""
@@ -403,30 +451,28 @@ cdef class Engine:
             r1 = share(rows, member + 1, members, MR)
             if r1 > r0:
                 self.gather(NULL, c, r0, r1)
-                self.forward(r0, r1, work)
+                self.forward(r0, r1, member, call, work)
                 if call.predictions:
                     if self.fused: activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
                     for r in range(r0, r1): memcpy(call.predictions + (c + r)*d.n_out, d.output + r*d.ld, d.n_out*sizeof(real))
                 else: self.loss_and_delta(r0, r1, 1)
-            barrier_wait(&call.barrier)
+            if self.meet(call, member, 0): return
             c += rows
-            if member == 0:
-                if call.predictions == NULL: self.add_losses(0, rows, call)
-                self.look_around(call, rows)
-            barrier_wait(&call.barrier)
-            if call.stop: return
+            if member == 0 and call.predictions == NULL: self.add_losses(0, rows, call)
+            if self.meet(call, member, 2): return
 
     cdef void forward_member(self, Call* call, int member, int members) noexcept nogil:
         """All samples at once, kept in the buffers for a backward pass."""
         cdef ix r0 = share(call.samples, member, members, MR), r1 = share(call.samples, member + 1, members, MR)
         if r1 > r0:
             self.gather(NULL, 0, r0, r1)
-            self.forward(r0, r1, self.work + member*self.work_size)
+            self.forward(r0, r1, member, call, self.work + member*self.work_size)
 
-    cdef void look_around(self, Call* call, ix rows) noexcept nogil:
-        """Now and then: is there a signal, does somebody want to see progress?  The clock is read every few microseconds."""
+    cdef void look_around(self, Call* call, ix multiply_adds) noexcept nogil:
+        """Member 0, now and then: is there a signal, does somebody want to see progress?  The clock is read every few
+        microseconds."""
         cdef double now
-        call.work_since_check += <double>(rows*self.multiply_adds)
+        call.work_since_check += <double>multiply_adds
         if call.work_since_check < 2e5: return
         call.work_since_check = 0
         now = seconds()
@@ -442,7 +488,7 @@ cdef class Engine:
                 self.progress(call.first_step + call.steps_done)
         except BaseException as error:             # KeyboardInterrupt above all; raised again when the team is home
             self.raised = error
-            call.stop = True
+            call.wanted = True
 
     cdef int run(self, team_function function, Call* call, int threads) except -1:
         call.engine = <PyObject*>self
@@ -472,8 +518,9 @@ cdef class Engine:
         iterations : updates made so far.
         progress : called with the number of the epoch's steps done, about ten times a second, or None.
 
-        Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).  An exception from a signal handler or from progress
-        leaves the parameters as they were after the last whole step; `steps_done` tells how many there were.
+        Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).
+        An exception from a signal handler or from progress leaves the parameters as they were after the last whole step;
+        `steps_done` tells how many there were.
         """
         cdef Call call = self.new_call(batch_size, steps)
         call.train = True
@@ -481,10 +528,10 @@ cdef class Engine:
         call.iterations = iterations
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
+        self.forward_rows = self.steps_done = 0
         self.reserve(min(batch_size, self.chunk, self.samples), threads)
         call.order = self.draw_order(order_key)
         self.progress = progress
-        self.forward_rows = 0
         try:
             self.run(train_member, &call, threads)
         finally:
@@ -536,15 +583,18 @@ cdef class Engine:
         cdef Call call = self.new_call(self.samples, 1)
         self.reserve(self.samples, threads)
         self.forward_rows = 0
+        self.backward_done = False
         self.run(forward_member, &call, threads)
         self.forward_rows = self.samples
 
     def backward_all(self, int threads):
         """Gradients of the mean loss of the samples of forward_all(), with the targets bound since.  Returns the sum of losses."""
         cdef Call call = self.new_call(self.samples, 1)
-        if self.forward_rows != self.samples: raise ValueError(f"{self.samples} samples, expected the {self.forward_rows} of the last forward pass")
+        if self.forward_rows != self.samples:
+            raise ValueError(f"{self.samples} samples, expected the {self.forward_rows} of the last forward pass")
         self.gather(NULL, 0, 0, self.samples)      # the targets; the input is the same
         self.run(backward_member, &call, threads)
+        self.backward_done = True
         return call.loss
 
     def layer_output(self, int layer):
@@ -557,6 +607,7 @@ cdef class Engine:
 
     def layer_delta(self, int layer):
         """A copy (N, n_out) of the gradient with respect to a layer's pre-activations, of backward_all()."""
+        if self.forward_rows and not self.backward_done: raise ValueError("the buffers hold no backward pass: call backward() first")
         return copy_rows(self.layers[layer].delta, self.kept_rows(), self.layers[layer].n_out, self.layers[layer].ld)
 
     cdef ix kept_rows(self) except -1:

@@ -41,6 +41,7 @@ cdef struct Tiles:
     ix ldb             # from a row of a panel of B to the next
     real* C
     ix ldc
+    ix room            # columns from C's first to the end of its row's memory
     const real* bias   # C = bias + A B
     const real* gate   # C = C where not gate <= 0, else 0: relu's derivative; rows and stride as C's
     bint resume        # go on with the chains that C holds (not the first block of K)
@@ -269,7 +270,7 @@ cdef void block(Tiles* t, ix M, ix N, const real* A, const real* B, bint packed,
         nv = (width + VL - 1)//VL
         t.B = B + n*t.K if packed else B + n
         t.bias = bias + n if bias else NULL
-        whole = width == nv*VL or n + nv*VL <= t.ldc
+        whole = width == nv*VL or n + nv*VL <= t.room
         m = 0
         while m < M:
             mr = tile_height(M - m)
@@ -307,6 +308,7 @@ cdef void gemm(ix M, ix N, ix K, const real* A, ix ras, ix cas, const real* B, i
     n = (N - 1)//nc*nc if N else -1
     while n >= 0:
         cols = min(N - n, nc)
+        t.room = ldc - n
         k = 0
         while True:
             t.K = min(K - k, kc)

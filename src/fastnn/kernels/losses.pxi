@@ -1,5 +1,6 @@
 # Losses, one value for each sample (row), and the gradient of the cost with respect to the predictions.
-# An elementwise loss is one formula for value and derivative of one element; the loops round it are shared.
+# An elementwise loss is one formula for value and derivative of one element, given the target y and its complement
+# no = 1 - y, which label smoothing must smooth by itself to stay exact; the loops round it are shared.
 
 cdef enum LossKind:
     MEAN_SQUARED_ERROR = 0
@@ -27,27 +28,27 @@ cdef inline real clip_epsilon() noexcept nogil:
     return R(1e-7)
 
 
-cdef inline void squared_error(real y, real p, real* value, real* gradient) noexcept nogil:
+cdef inline void squared_error(real y, real no, real p, real* value, real* gradient) noexcept nogil:
     cdef real e = p - y
     value[0] = e*e
     gradient[0] = R(2)*e
 
 
-cdef inline void binary_crossentropy(real y, real p, real* value, real* gradient) noexcept nogil:
+cdef inline void binary_crossentropy(real y, real no, real p, real* value, real* gradient) noexcept nogil:
     """-(y log p + (1-y) log(1-p)) for p clipped to [eps, 1-eps]; the gradient is 0 where the clip acts."""
     cdef real low = clip_epsilon(), high = R(1) - clip_epsilon(), q = p
     cdef real g
     q = low if q < low else q
     q = high if q > high else q
-    value[0] = -(y*log_(q) + (R(1) - y)*log1p_(-q))
+    value[0] = -(y*log_(q) + no*log1p_(-q))
     g = (q - y)/(q*(R(1) - q))
     g = R(0) if p < low else g
     gradient[0] = R(0) if p > high else g
 
 
-cdef inline void binary_crossentropy_from_logits(real y, real z, real* value, real* gradient) noexcept nogil:
+cdef inline void binary_crossentropy_from_logits(real y, real no, real z, real* value, real* gradient) noexcept nogil:
     """(1-y) max(z,0) + y max(-z,0) + log(1 + e^-|z|) and (1-y) sigmoid(z) - y sigmoid(-z): nothing cancels where y is 0 or 1."""
-    cdef real e = exp_(-absolute(z)), s = R(1)/(R(1) + e), es = e*s, no = R(1) - y
+    cdef real e = exp_(-absolute(z)), s = R(1)/(R(1) + e), es = e*s
     cdef real up = es if z < R(0) else s, down = s if z < R(0) else es
     cdef real above = R(0) if z < R(0) else no*z, below = -y*z if z < R(0) else R(0)
     above = R(0) if no == R(0) else above   # 0 times an infinite logit
@@ -62,17 +63,17 @@ cdef inline void elementwise(const Loss* loss, ix n, const real* y, const real* 
     cdef real v, g, t, keep = R(1) - loss.label_smoothing, shift = R(0.5)*loss.label_smoothing
     if loss.kind == MEAN_SQUARED_ERROR:
         for i in range(n):
-            squared_error(y[i], p[i], &v, &g)
+            squared_error(y[i], R(1) - y[i], p[i], &v, &g)
             value[i] = v
             gradient[i] = scale*g
     elif loss.kind == BINARY_CROSSENTROPY:
         for i in range(n):
-            binary_crossentropy(fmadd(y[i], keep, shift), p[i], &v, &g)
+            binary_crossentropy(fmadd(y[i], keep, shift), fmadd(R(1) - y[i], keep, shift), p[i], &v, &g)
             value[i] = v
             gradient[i] = scale*g
     else:
         for i in range(n):
-            binary_crossentropy_from_logits(fmadd(y[i], keep, shift), p[i], &v, &g)
+            binary_crossentropy_from_logits(fmadd(y[i], keep, shift), fmadd(R(1) - y[i], keep, shift), p[i], &v, &g)
             value[i] = v
             gradient[i] = scale*g
 
@@ -219,7 +220,8 @@ cdef void loss_rows(const Loss* loss, ix rows, ix K, const real* p, const real* 
             for j in range(K): gradient[r*ld + j] *= weights[r]
 
 
-cdef void accuracy_rows(const Loss* loss, ix rows, ix K, const real* p, const real* y, const int32_t* labels, ix ld, double* hits) noexcept nogil:
+cdef void accuracy_rows(const Loss* loss, ix rows, ix K, const real* p, const real* y, const int32_t* labels, ix ld,
+                        double* hits) noexcept nogil:
     """hits[r]: the share of sample r's predictions that are right."""
     cdef ix r, j, n
     for r in range(rows):

@@ -1,0 +1,266 @@
+"""What the entry points refuse, before anything is written: all that would make a kernel read or write astray."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from .support import BUILDS
+
+
+class Argument(NamedTuple):
+    """An array argument of a call, and whether the call writes to it."""
+
+    name: str
+    written: bool
+
+
+class Call(NamedTuple):
+    """An entry point with good arguments; those named in ``arrays`` are spoilt one by one."""
+
+    function: str
+    make: Callable[[np.dtype], dict[str, Any]]
+    arrays: tuple[Argument, ...]
+
+
+def ones(*shape: int) -> Callable[[np.dtype], np.ndarray]:
+    return lambda dtype: np.ones(shape, dtype)
+
+
+def labels(_: np.dtype) -> np.ndarray:
+    return np.zeros(3, np.int32)
+
+
+def loss(y: Callable[[np.dtype], np.ndarray], kind: int) -> Callable[[np.dtype], dict[str, Any]]:
+    return lambda dtype: {
+        "kind": kind,
+        "label_smoothing": 0.0,
+        "y": y(dtype),
+        "p": np.full((3, 4), 0.25, dtype),
+        "sample_weight": np.ones(3, dtype),
+        "scale": 1.0,
+        "per_sample": np.ones(3),
+        "gradient": np.ones((3, 4), dtype),
+    }
+
+
+def update(dtype: np.dtype) -> dict[str, Any]:
+    numbers = {"kind": 3, "momentum": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "learning_rate": 0.1, "step": 1}
+    state = {"state": (np.ones(6, dtype), np.ones(6, dtype))}
+    return numbers | state | {"gradient": np.ones(6, dtype), "variable": np.ones(6, dtype)}
+
+
+LOSS_ARRAYS = (
+    Argument("p", False),
+    Argument("sample_weight", False),
+    Argument("per_sample", True),
+    Argument("gradient", True),
+)
+CALLS = {
+    "activation": Call(
+        "activation", lambda dtype: {"kind": 2, "z": np.ones((3, 4), dtype), "n": 4}, (Argument("z", True),)
+    ),
+    "activation_backward": Call(
+        "activation_backward",
+        lambda dtype: {"kind": 2, "a": np.ones((3, 4), dtype), "d": np.ones((3, 4), dtype), "n": 4},
+        (Argument("a", False), Argument("d", True)),
+    ),
+    "loss of rows": Call("loss", loss(ones(3, 4), 3), (Argument("y", False), *LOSS_ARRAYS)),
+    "loss of labels": Call("loss", loss(labels, 4), (Argument("y", False), *LOSS_ARRAYS)),
+    "apply_update": Call("apply_update", update, (Argument("gradient", False), Argument("variable", True))),
+    "elementary": Call(
+        "elementary",
+        lambda dtype: {"name": "exp", "x": np.ones(6, dtype), "out": np.ones(6, dtype)},
+        (Argument("x", False), Argument("out", True)),
+    ),
+}
+ARRAYS = [(call, argument.name) for call, (_, _, arrays) in CALLS.items() for argument in arrays]
+WRITTEN = [(call, argument.name) for call, (_, _, arrays) in CALLS.items() for argument in arrays if argument.written]
+
+
+def arrays_of(arguments: dict[str, Any]) -> list[np.ndarray]:
+    values = [v for value in arguments.values() for v in (value if isinstance(value, tuple) else (value,))]
+    return [v for v in values if isinstance(v, np.ndarray)]
+
+
+def refuses(core: ModuleType, call: str, arguments: dict[str, Any], match: str) -> None:
+    """Assert a ValueError that says so, and that no array has changed."""
+    before = [a.copy() for a in arrays_of(arguments)]
+    with pytest.raises(ValueError, match=match):
+        getattr(core, CALLS[call].function)(**arguments)
+    for a, b in zip(arrays_of(arguments), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_arguments_that_are_spoilt_below_are_good(core: ModuleType, call: str) -> None:
+    arguments = CALLS[call].make(core.DTYPE)
+    before = [a.copy() for a in arrays_of(arguments)]
+    getattr(core, CALLS[call].function)(**arguments)
+    changed = [not np.array_equal(a, b) for a, b in zip(arrays_of(arguments), before, strict=True)]
+    assert any(changed)
+
+
+@pytest.mark.parametrize(("call", "name"), ARRAYS)
+def test_a_wrong_dtype(core: ModuleType, call: str, name: str) -> None:
+    good = CALLS[call].make(core.DTYPE)
+    other = np.dtype(np.float64 if np.float32 == core.DTYPE else np.float32)
+    right = good[name].dtype
+    for dtype in (other, np.dtype(np.int64), np.dtype(np.float16), np.dtype(complex), right.newbyteorder()):
+        if dtype == (np.float64 if name == "per_sample" else core.DTYPE):
+            continue
+        refuses(core, call, good | {name: good[name].astype(dtype)}, name)
+
+
+@pytest.mark.parametrize(("call", "name"), ARRAYS)
+def test_an_array_that_is_not_contiguous(core: ModuleType, call: str, name: str) -> None:
+    good = CALLS[call].make(core.DTYPE)
+    shape = good[name].shape
+    wide = np.ones((*shape[:-1], 2 * shape[-1]), good[name].dtype)
+    strided = wide[..., ::2]
+    refuses(core, call, good | {name: strided}, name)
+    refuses(core, call, good | {name: np.flip(good[name].copy())}, name)
+    if len(shape) == 2:
+        refuses(core, call, good | {name: np.asfortranarray(good[name])}, name)
+
+
+@pytest.mark.parametrize(("call", "name"), WRITTEN)
+def test_an_array_that_may_not_be_written(core: ModuleType, call: str, name: str) -> None:
+    good = CALLS[call].make(core.DTYPE)
+    good[name].flags.writeable = False
+    refuses(core, call, good, f"{name}.*read-only")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_array_that_is_only_read_may_be_read_only(core: ModuleType, call: str) -> None:
+    expected, arguments = CALLS[call].make(core.DTYPE), CALLS[call].make(core.DTYPE)
+    for name, written in CALLS[call].arrays:
+        arguments[name].flags.writeable = written
+    for given in (expected, arguments):
+        getattr(core, CALLS[call].function)(**given)
+    for a, b in zip(arrays_of(arguments), arrays_of(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("call", "name"), [a for a in ARRAYS if a[0] != "activation" and a[1] not in ("p", "z")])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_wrong_size(core: ModuleType, call: str, name: str, change: int) -> None:
+    good = CALLS[call].make(core.DTYPE)
+    size = good[name].size
+    spoilt = good | {name: np.ones(size + change, good[name].dtype)}
+    if name in ("a", "x", "variable"):  # the one that the others are compared with
+        refuses(core, call, spoilt, rf"has {size} elements, expected {size + change}$")
+    else:
+        refuses(core, call, spoilt, rf"^{name} has {size + change} elements, expected {size}$")
+
+
+@pytest.mark.parametrize("call", ["loss of rows", "loss of labels"])
+def test_predictions_of_another_size_or_number_of_dimensions(core: ModuleType, call: str) -> None:
+    good = CALLS[call].make(core.DTYPE)
+    for shape in [(4, 4), (3, 5), (2, 4), (3, 3)]:
+        refuses(core, call, good | {"p": np.ones(shape, core.DTYPE)}, "has .* elements, expected")
+    for shape in [(3,), (3, 2, 2)]:
+        alone = {"p": np.ones(shape, core.DTYPE), "gradient": None, "sample_weight": None}
+        refuses(core, call, good | alone, r"\bp\b|has .* elements, expected")
+
+
+def test_a_state_that_does_not_fit(core: ModuleType) -> None:
+    good = update(core.DTYPE)
+    other = np.float64 if np.float32 == core.DTYPE else np.float32
+    read_only = np.ones(6, core.DTYPE)
+    read_only.flags.writeable = False
+    for bad, match in [
+        (np.ones(5, core.DTYPE), "state has 5 elements, expected 6"),
+        (np.ones(7, core.DTYPE), "state has 7 elements, expected 6"),
+        (np.ones(6, other), "state is float"),
+        (np.ones(12, core.DTYPE)[::2], "state is float.* expected C-contiguous"),
+        (read_only, "state is read-only"),
+    ]:
+        for i in range(2):
+            state = tuple(bad if j == i else s for j, s in enumerate(good["state"]))
+            refuses(core, "apply_update", good | {"state": state}, match)
+
+
+def test_an_elementary_function_of_another_name(core: ModuleType) -> None:
+    refuses(core, "elementary", {"name": "sin", "x": np.ones(3, core.DTYPE), "out": np.ones(3, core.DTYPE)}, "tuple")
+
+
+# ---- product ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_product_of_other_dtypes(core: ModuleType) -> None:
+    other = np.float64 if np.float32 == core.DTYPE else np.float32
+    for wrong in range(3):
+        matrices = [np.ones((40, 40), other if i == wrong else core.DTYPE) for i in range(3)]
+        with pytest.raises(ValueError, match=f"a, b and c are .*expected {core.DTYPE}"):
+            core.product(*matrices)
+        assert (matrices[2] == 1).all()
+
+
+def test_a_sum_that_is_too_long_to_add(core: ModuleType) -> None:
+    c = np.ones((2, 3), core.DTYPE)
+    a, b = np.ones((2, 513), core.DTYPE), np.ones((600, 3), core.DTYPE)[:513]
+    with pytest.raises(ValueError, match="add: K is 513, expected at most 512"):
+        core.product(a, b, c, add=True)
+    assert (c == 1).all()
+    core.product(a[:, :512], b[:512], c, add=True)
+    assert (c == 513).all()
+
+
+# All matrices are parts of larger ones, so that a kernel that goes astray stays inside the memory that is there.
+@pytest.mark.parametrize(
+    ("a", "b", "c", "gate"),
+    [
+        ((3, 4), (5, 6), (3, 6), None),
+        ((3, 4), (3, 6), (3, 6), None),
+        ((3, 4), (4, 6), (2, 6), None),
+        ((3, 4), (4, 6), (3, 5), None),
+        ((3, 4), (4, 6), (3, 6), (2, 6)),
+        ((3, 4), (4, 6), (3, 6), (3, 5)),
+    ],
+)
+def test_a_product_of_shapes_that_do_not_fit(
+    core: ModuleType, a: tuple[int, int], b: tuple[int, int], c: tuple[int, int], gate: tuple[int, int] | None
+) -> None:
+    def part(shape: tuple[int, int]) -> np.ndarray:
+        return np.ones((50, 50), core.DTYPE)[: shape[0], : shape[1]]
+
+    result = part(c)
+    with pytest.raises(ValueError, match="shape"):
+        core.product(part(a), part(b), result, gate=None if gate is None else part(gate))
+    assert (result == 1).all()
+
+
+def test_a_product_that_may_not_be_written(core: ModuleType) -> None:
+    c = np.ones((40, 40), core.DTYPE)[:3, :5]
+    c.flags.writeable = False
+    with pytest.raises(ValueError, match="c is read-only"):
+        core.product(np.ones((3, 2), core.DTYPE), np.ones((20, 5), core.DTYPE)[:2], c)
+    assert (c == 1).all()
+
+
+# ---- what would end the process --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "apply_update(3, 0.9, 0.99, 1e-7, (), 0.1, 1, np.ones(5, D), np.ones(5, D))",
+        "apply_update(3, 0.9, 0.99, 1e-7, (np.ones(5, D),), 0.1, 1, np.ones(5, D), np.ones(5, D))",
+        "apply_update(1, 0.9, 0.0, 0.0, (), 0.1, 1, np.ones(5, D), np.ones(5, D))",
+        "loss(0, 0.0, np.ones((3, 0), D), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
+        "loss(4, 0.0, np.zeros(3, np.int32), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
+    ],
+)
+def test_what_is_missing_is_an_error_and_no_crash(call: str) -> None:
+    module = BUILDS[0].__name__
+    code = f"import numpy as np\nfrom {module} import *\nfrom {module} import DTYPE as D\n{call}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1, result.returncode
+    assert result.stderr.splitlines()[-1].startswith("ValueError")

@@ -1,0 +1,279 @@
+"""Activations as users call them: any real array in, a new array or `out` back, errors that name the argument."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import activations
+from fastnn.reference import activations as reference
+
+NAMES = ["linear", "relu", "sigmoid", "softmax", "tanh"]
+DTYPES = [np.float32, np.float64]
+SHAPES = [(1,), (5,), (3, 4), (2, 3, 4)]
+
+
+def numbers(*shape: int, dtype: Any = np.float64, seed: int = 0) -> np.ndarray:
+    return (2 * np.random.default_rng(seed).standard_normal(shape)).astype(dtype)
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray) -> None:
+    assert got.dtype == expected.dtype
+    assert got.shape == expected.shape
+    eps = np.finfo(got.dtype).eps
+    np.testing.assert_allclose(got, expected, rtol=20 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_are_the_references(name: str, dtype: type, shape: tuple[int, ...]) -> None:
+    function, gradient = reference.ACTIVATIONS[name]
+    activation = getattr(activations, name)
+    x, upstream = numbers(*shape, dtype=dtype), numbers(*shape, dtype=dtype, seed=1)
+    before = x.copy(), upstream.copy()
+    assert_close(activation(x), function(x))
+    assert_close(activation.gradient(x, upstream), gradient(x, upstream))
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(upstream, before[1])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "softmax"])
+def test_without_upstream_a_gradient_is_the_derivative(name: str) -> None:
+    activation = getattr(activations, name)
+    x = numbers(7)
+    _, gradient = reference.ACTIVATIONS[name]
+    assert_close(activation.gradient(x), gradient(x, np.ones_like(x)))
+    step = 1e-6
+    np.testing.assert_allclose(
+        activation.gradient(x), (activation(x + step) - activation(x - step)) / (2 * step), atol=1e-8
+    )
+
+
+def test_softmax_works_along_the_last_axis() -> None:
+    x = numbers(2, 3, 4)
+    a = activations.softmax(x)
+    np.testing.assert_allclose(a.sum(axis=-1), 1, rtol=1e-14)
+    for i in range(2):
+        for j in range(3):
+            np.testing.assert_array_equal(a[i, j], activations.softmax(x[i, j]))
+
+
+def test_a_scalar_is_an_array_without_axes() -> None:
+    for x in (0.5, 3, np.float32(0.5), np.array(0.5)):
+        a = activations.tanh(x)
+        assert isinstance(a, np.ndarray)
+        assert a.shape == ()
+        assert a.dtype == (np.float32 if isinstance(x, np.float32) else np.float64)
+        assert float(a) == pytest.approx(np.tanh(float(x)), rel=1e-6)
+        assert activations.tanh.gradient(x).shape == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0), (0, 2, 3)])
+def test_empty_arrays(name: str, shape: tuple[int, ...]) -> None:
+    activation = getattr(activations, name)
+    x = np.empty(shape, np.float32)
+    if name == "softmax" and shape[-1] == 0:
+        with pytest.raises(ValueError, match=r"x has shape \(.*0,?\), expected a last axis of at least one element"):
+            activation(x)
+        return
+    for result in (activation(x), activation.gradient(x, x)):
+        assert (result.shape, result.dtype) == (shape, np.float32)
+
+
+# ---- any real array --------------------------------------------------------------------------------------------------
+
+
+def misaligned(x: np.ndarray) -> np.ndarray:
+    """The same numbers one byte off the place where their type belongs."""
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    result = raw[1:].view(x.dtype).reshape(x.shape)
+    result[...] = x
+    assert not result.flags.aligned
+    return result
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    result = x.copy()
+    result.flags.writeable = False
+    return result
+
+
+def spread(x: np.ndarray) -> np.ndarray:
+    """The same numbers, every third column of a wider array."""
+    wide = np.full((*x.shape[:-1], 3 * x.shape[-1]), 9, x.dtype)
+    wide[..., ::3] = x
+    return wide[..., ::3]
+
+
+LAYOUTS = {
+    "strided": spread,
+    "reversed": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+    "Fortran": np.asfortranarray,
+    "read-only": read_only,
+    "misaligned": misaligned,
+    "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_layout_gives_the_same_bytes(name: str, dtype: type, layout: str) -> None:
+    activation = getattr(activations, name)
+    x, upstream = numbers(5, 17, dtype=dtype), numbers(5, 17, dtype=dtype, seed=1)
+    given, given_upstream = LAYOUTS[layout](x), LAYOUTS[layout](upstream)
+    for got, expected in [
+        (activation(given), activation(x)),
+        (activation.gradient(given, given_upstream), activation.gradient(x, upstream)),
+    ]:
+        assert got.dtype == dtype
+        assert got.dtype.isnative
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(given, x)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float16, np.longdouble])
+def test_other_real_numbers_are_computed_in_float64(dtype: Any) -> None:
+    x = np.array([[0, 1], [1, 1]], dtype)
+    for name in NAMES:
+        got = getattr(activations, name)(x)
+        assert got.dtype == np.float64
+        np.testing.assert_array_equal(got, getattr(activations, name)(x.astype(np.float64)))
+    np.testing.assert_array_equal(activations.relu([[-1, 2], [3, -4]]), [[0, 2], [3, 0]])
+    assert activations.relu.gradient(x.astype(np.float32), x).dtype == np.float32
+
+
+# ---- out -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", ["new", "x", "x reversed", "strided", "Fortran"])
+def test_out(name: str, place: str) -> None:
+    activation = getattr(activations, name)
+    for gradient in (False, True):
+        x, upstream = numbers(4, 6, dtype=np.float32), numbers(4, 6, dtype=np.float32, seed=1)
+        expected = activation.gradient(x, upstream) if gradient else activation(x)
+        out = {
+            "new": np.full_like(x, 7),
+            "x": x,
+            "x reversed": x[::-1, ::-1],
+            "strided": np.full((8, 12), 7, np.float32)[::2, ::2],
+            "Fortran": np.full((4, 6), 7, np.float32, order="F"),
+        }[place]
+        got = activation.gradient(x, upstream, out=out) if gradient else activation(x, out=out)
+        assert got is out
+        np.testing.assert_array_equal(out, expected)
+        if place == "strided":
+            assert (out.base[1::2] == 7).all()
+            assert (out.base[:, 1::2] == 7).all()
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        ([0.0] * 3, TypeError, "out is list, expected an ndarray"),
+        (np.zeros(4), ValueError, r"out is float64 \(4,\), expected float64 \(3,\)"),
+        (np.zeros((1, 3)), ValueError, r"out is float64 \(1, 3\), expected float64 \(3,\)"),
+        (np.zeros(3, np.float32), ValueError, r"out is float32 \(3,\), expected float64 \(3,\)"),
+        (np.zeros(3, int), ValueError, r"out is int64 \(3,\), expected float64 \(3,\)"),
+        (np.zeros(3, ">f8"), ValueError, r"out is >f8 \(3,\), expected float64 \(3,\)"),
+        (read_only(np.zeros(3)), ValueError, "out is read-only"),
+    ],
+)
+def test_a_bad_out_is_an_error_and_stays_as_it_is(
+    out: Any, error: type[Exception], message: str, gradient: bool
+) -> None:
+    before = copy.deepcopy(out)
+    for activation in (activations.sigmoid, activations.softmax):
+        with pytest.raises(error, match=message):
+            activation.gradient(np.ones(3), np.ones(3), out=out) if gradient else activation(np.ones(3), out=out)
+    np.testing.assert_array_equal(out, before)
+
+
+# ---- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (None, TypeError, "x is None, expected"),
+        ("abc", TypeError, "x has dtype <U3, expected real numbers"),
+        ([1j], TypeError, "x has dtype complex128, expected real numbers"),
+        ([object()], TypeError, "x has dtype object, expected real numbers"),
+        (np.array(["2020-01-01"], "M8[D]"), TypeError, r"x has dtype datetime64\[D\], expected real numbers"),
+        ([[1.0], [1.0, 2.0]], ValueError, "x is no rectangular array"),
+    ],
+)
+def test_what_is_no_real_array_is_an_error(x: Any, error: type[Exception], message: str) -> None:
+    for activation in (activations.relu, activations.softmax):
+        with pytest.raises(error, match=message):
+            activation(x)
+        with pytest.raises(error, match=message):
+            activation.gradient(x, np.ones(1))
+
+
+def test_softmax_needs_an_axis() -> None:
+    with pytest.raises(ValueError, match=r"x has shape \(\), expected a last axis of at least one element"):
+        activations.softmax(3.0)
+
+
+def test_softmax_needs_upstream() -> None:
+    with pytest.raises(ValueError, match=r"upstream is None, expected the gradient with respect to softmax\(x\)"):
+        activations.softmax.gradient(np.ones(3))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1), (1, 3), (3, 2), (2, 3, 1)])
+def test_upstream_is_never_broadcast(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"upstream has shape \(.*\), expected \(2, 3\) as x"):
+        getattr(activations, name).gradient(np.ones((2, 3)), np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("upstream", "message"), [("a", "upstream has dtype <U1"), (["a"] * 3, "upstream has dtype <U1")]
+)
+def test_upstream_is_real(upstream: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        activations.tanh.gradient(np.ones(3), upstream)
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_get_by_name(name: str) -> None:
+    activation = activations.get(name)
+    assert activation is getattr(activations, name)
+    assert activations.get(activation) is activation
+    assert activation.name == name
+    assert repr(activation) == f"<fastnn.activations.{name}>"
+    assert activation.formula in str(activation.__doc__)
+
+
+def test_none_is_linear() -> None:
+    assert activations.get(None) is activations.linear
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="activation is 'rely', expected one of 'linear', 'relu', 'sigmoid'"):
+        activations.get("rely")
+
+
+@pytest.mark.parametrize("identifier", [3, ["relu"], np.tanh])
+def test_no_name_is_an_error(identifier: Any) -> None:
+    with pytest.raises(TypeError, match=r"activation is .*expected a name or an object of Activation"):
+        activations.get(identifier)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_are_the_same_object(name: str) -> None:
+    activation = activations.get(name)
+    assert pickle.loads(pickle.dumps(activation)) is activation
+    assert copy.deepcopy(activation) is activation
