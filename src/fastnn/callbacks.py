@@ -86,7 +86,10 @@ class Callback:
         """Act after epoch `epoch`; `logs` maps ``"loss"``, the metrics and their ``"val_"`` twins to floats."""
 
     def on_progress(self, step: int) -> None:
-        """Act within an epoch, of which `step` steps are done; about ten times a second at most."""
+        """Act within an epoch, of which `step` steps are done; about ten times a second at most.
+
+        The model's parameters may be read and assigned here; the model cannot be called, it is at work.
+        """
 
 
 class CallbackList(Callback):

@@ -104,8 +104,9 @@ def loss(int kind, double label_smoothing, cnp.ndarray y, cnp.ndarray p, sample_
     cdef bint wanted = gradient is not None
     if cnp.PyArray_NDIM(p) != 2 or cnp.PyArray_DIM(p, 1) == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected (N, K), K > 0")
     N, K = cnp.PyArray_DIM(p, 0), cnp.PyArray_DIM(p, 1)
-    if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample) or not per_sample.flags.writeable:
-        raise ValueError("per_sample is no writable C-contiguous float64 array")
+    if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample):
+        raise ValueError(f"per_sample is {per_sample.dtype}, expected C-contiguous float64")
+    if not per_sample.flags.writeable: raise ValueError("per_sample is read-only")
     same_size(per_sample, N, "per_sample")
     if y.dtype == np.int32:
         if not cnp.PyArray_IS_C_CONTIGUOUS(y): raise ValueError("y is not C-contiguous")

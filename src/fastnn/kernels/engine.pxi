@@ -1,7 +1,7 @@
 # The engine: a dense network over one flat parameter vector, trained, evaluated and applied without the GIL.
 #
 # A step of training is: gather the batch's rows, forward, loss and its gradient, backward, update.  Two things are split
-# among the threads (Engine.step):
+# among the threads:
 #   - the samples, for all that is done row by row: gather, forward, loss, gradients of the layers' outputs;
 #   - the rows of the weights, for the gradients of the weights and their update.
 # The threads meet twice a step.  Each number is computed by one thread, in the order of gemm.pxi: no result depends on the
@@ -48,9 +48,7 @@ cdef struct Dense:
 
 
 cdef struct Step:
-    # One batch: rows order[0 .. rows) of x (or rows 0 .. rows where order is NULL).
-    const ix* order
-    ix rows
+    ix rows                    # of its batch
     double learning_rate
     int64_t number             # of the update, counted from 1
 
