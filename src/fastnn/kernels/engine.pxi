@@ -239,12 +239,16 @@ cdef class Engine:
 
     cdef void gather(self, const ix* order, ix first, ix r0, ix r1) noexcept nogil:
         """Copy samples order[first + r] (or first + r) to rows r of the buffers."""
-        cdef ix r, s, n = self.layers[0].n_in, k = self.layers[self.n_layers - 1].n_out, ldk = self.layers[self.n_layers - 1].ld
+        cdef Dense* last = &self.layers[self.n_layers - 1]
+        cdef ix r, s, j, next_row, n = self.layers[0].n_in
         for r in range(r0, r1):
             s = order[first + r] if order else first + r
+            if order and r + 1 < r1:               # the next row is anywhere in memory: ask for it while this one is copied
+                next_row = order[first + r + 1]*n
+                for j in range((n + LINE - 1)//LINE): prefetch_read(self.x + next_row + j*LINE)
             memcpy(self.input + r*self.input_ld, self.x + s*n, n*sizeof(real))
             if self.y_labels: self.labels[r] = self.y_labels[s]
-            elif self.y: memcpy(self.target + r*ldk, self.y + s*k, k*sizeof(real))
+            elif self.y: memcpy(self.target + r*last.ld, self.y + s*last.n_out, last.n_out*sizeof(real))
             if self.sample_weight: self.weights[r] = self.sample_weight[s]
 
     cdef void forward_layer(self, int l, ix r0, ix r1, bint activated, real* work) noexcept nogil:

@@ -52,6 +52,7 @@ typedef uint32_t ureal;
   #define vrelu(x)        ((vec)((ivec)(x) & ~(ivec)((x) < vzero())))           /* keeps NaN */
   #define vgate(x, a)     ((vec)((ivec)(x) & ~(ivec)((a) <= vzero())))          /* x where not a <= 0; keeps NaN */
   #define prefetch_write(p) __builtin_prefetch((p), 1)
+  #define prefetch_read(p)  __builtin_prefetch((p))
   #define hold_pointer(p) __asm__("" : "+r"(p))       /* the compiler may not replace it by an expression of others */
 #else                                /* any C11 compiler: vectors of one element, slower and right */
   #define VECTOR_BYTES sizeof(real)
@@ -64,6 +65,7 @@ typedef uint32_t ureal;
   #define vrelu(x)        ((x) < R(0) ? R(0) : (x))
   #define vgate(x, a)     ((a) <= R(0) ? R(0) : (x))
   #define prefetch_write(p) ((void)0)
+  #define prefetch_read(p) ((void)0)
   #define hold_pointer(p) ((void)0)
 #endif
 #define VL ((int)(VECTOR_BYTES / sizeof(real)))

@@ -23,6 +23,7 @@ cdef extern from "simd.h" nogil:
     vec vfmadd(vec, vec, vec)
     void vaccumulate(vec, vec, vec)
     void prefetch_write(const void*)
+    void prefetch_read(const void*)
     void hold_pointer(const void*)
     real fmadd(real, real, real)
     void transpose4x4(const real*, ix, real*, ix)
