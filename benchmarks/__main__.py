@@ -19,7 +19,7 @@ def main() -> None:
     )
     parsed.add_argument("--threads", type=int, default=1, help="threads of every peer (default: 1)")
     parsed.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default: 7)")
-    parsed.add_argument("--seconds", type=float, default=0.5, help="length of one timing (default: 0.5)")
+    parsed.add_argument("--seconds", type=float, default=0.5, help="quiet time of one peer in one round (default: 0.5)")
     worker = commands.add_parser("worker")  # what step starts for each peer
     worker.add_argument("peer", choices=PEERS)
     worker.add_argument("threads", type=int)

@@ -15,7 +15,7 @@ Weights = list[tuple[np.ndarray, np.ndarray]]
 class Run(NamedTuple):
     """A case made ready in one library."""
 
-    train: Callable[[int], Any]  # so many epochs, finished when it returns
+    train: Callable[[int], Any]  # so many steps, finished when it returns; over the data again and again
     weights: Callable[[], Weights]
 
 
@@ -40,14 +40,20 @@ def fastnn(case: Case, threads: int) -> Run:
     )
     model.compile(optimizer, loss)
     x, y = data(case)
-    shuffle = case.batch < case.samples
+    at = 0
 
     def weights() -> Weights:
         arrays = model.get_weights()
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
-    def train(epochs: int) -> None:
-        model.fit(x, y, batch_size=case.batch, epochs=epochs, shuffle=shuffle, verbose=0)
+    def train(steps: int) -> None:
+        nonlocal at
+        while steps > 0:  # an epoch of a window of so many steps, or of what is left of the data
+            some = min(steps, case.steps - at)
+            window = slice(at * case.batch, (at + some) * case.batch)
+            model.fit(x[window], y[window], batch_size=case.batch, shuffle=case.steps > 1, verbose=0)
+            at = (at + some) % case.steps
+            steps -= some
 
     return Run(train, weights)
 
@@ -82,14 +88,20 @@ def torch(case: Case, threads: int) -> Run:
     x, y = map(library.from_numpy, data(case))
     y = y.long() if case.loss == "ce" else y
 
-    def train(epochs: int) -> None:
-        whole = case.batch == case.samples
-        for _ in range(epochs):
-            for index in (None,) if whole else library.randperm(case.samples).split(case.batch):
-                cost = loss(model(x), y) if whole else loss(model(x[index]), y[index])
-                optimizer.zero_grad()
-                cost.backward()
-                optimizer.step()
+    order: list[Any] = []
+
+    def train(steps: int) -> None:
+        nonlocal order
+        for _ in range(steps):
+            if case.steps == 1:
+                cost = loss(model(x), y)
+            else:
+                order = order or list(library.randperm(case.samples).split(case.batch))
+                index = order.pop()
+                cost = loss(model(x[index]), y[index])
+            optimizer.zero_grad()
+            cost.backward()
+            optimizer.step()
 
     def weights() -> Weights:
         linears = [m for m in model if hasattr(m, "weight")]

@@ -1,9 +1,12 @@
 """Time of one training step: gather a shuffled batch, forward, loss, backward, update.
 
 Each peer works in a process of its own.  All start from the same weights, and after the same number of epochs must have
-reached the same loss; then they are timed in turn, round by round.  fastnn's process measures the limit, multiply-adds
-in registers, right before and after each of its own timings, so that a change of the clock's frequency cancels in the
-ratio.
+reached the same loss; then they are timed in turn, round by round, in slices of some milliseconds.
+
+A core is often shared: with another process, or through its second hardware thread with another machine's.  So before
+and after each slice a fixed piece of work is timed, a small product in the first cache by NumPy; where that took longer
+than its best by more than QUIET the slice does not count, and is tried again.  fastnn's process also measures the
+limit, multiply-adds in registers, beside each slice, so that a change of the clock's frequency cancels in the ratio.
 """
 
 from __future__ import annotations
@@ -17,11 +20,15 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+
 from .cases import CASES, data, loss_of
 from .peers import PEERS, Run
 
 CHECK_STEPS = 200  # about so many before the losses are compared
-EPOCH_STEPS = 400  # steps, about, of one call that is timed
+SLICE = 0.002  # seconds, about, of one timing: a neighbour's pauses are as short as that
+QUIET = 1.08
+PATIENCE = 8  # times the asked-for seconds to wait for quiet
 CHECK_TOLERANCE = 0.1  # relative: the peers draw different orders of the samples
 
 
@@ -38,15 +45,14 @@ class Worker:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def ask(self, **question: Any) -> dict[str, float]:
+    def ask(self, **question: Any) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process of {self.peer} ended with status {self.process.wait()}")
-        answer: dict[str, float] = json.loads(line)
-        return answer
+        return json.loads(line)
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -65,34 +71,68 @@ def work(peer: str, threads: int) -> None:
             case_name = question["case"]
             run = PEERS[peer](CASES[case_name], threads)
         if "check" in question:
-            answer = {"loss": learned(case_name, run)}
+            answer: Any = {"loss": learned(case_name, run)}
         else:
-            answer = timed(case_name, run, question["seconds"], peer == "fastnn")
+            answer = timed(run, question["seconds"], peer == "fastnn")
         print(json.dumps(answer), file=answers, flush=True)
 
 
 def learned(case_name: str, run: Run) -> float:
     case = CASES[case_name]
-    run.train(-(-CHECK_STEPS // case.steps))
+    run.train(-(-CHECK_STEPS // case.steps) * case.steps)
     return loss_of(case, run.weights(), *data(case))
 
 
-def timed(case_name: str, run: Run, seconds: float, with_peak: bool) -> dict[str, float]:
-    epochs = max(1, EPOCH_STEPS // CASES[case_name].steps)
-    peaks = [peak()] if with_peak else []
-    steps, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < seconds:
-        run.train(epochs)
-        steps += epochs * CASES[case_name].steps
-    if with_peak:
-        peaks.append(peak())
-    return {"us": 1e6 * spent / steps} | ({"peak": statistics.mean(peaks)} if peaks else {})
+def timed(run: Run, seconds: float, with_peak: bool) -> dict[str, list[float]]:
+    """Microseconds per step of each quiet slice, until they add up to `seconds`; of all where hardly any is quiet."""
+    run.train(1)
+    start = time.perf_counter()
+    run.train(4)
+    steps = max(1, round(4 * SLICE / (time.perf_counter() - start)))
+    yardstick = Yardstick()
+    quiet: list[tuple[float, float]] = []
+    every: list[tuple[float, float]] = []
+    deadline = time.perf_counter() + PATIENCE * seconds
+    while sum(us for us, _ in quiet) * 1e-6 * steps < seconds and time.perf_counter() < deadline:
+        limit = peak() if with_peak else 1.0
+        before = yardstick.is_quiet()
+        start = time.perf_counter()
+        run.train(steps)
+        us = 1e6 * (time.perf_counter() - start) / steps
+        every.append((us, limit))
+        if before and yardstick.is_quiet():
+            quiet.append((us, limit))
+    chosen = quiet if len(quiet) >= 3 else every
+    answer = {"us": [us for us, _ in chosen], "quiet": [len(quiet) / len(every)]}
+    return answer | ({"peak": [limit for _, limit in chosen]} if with_peak else {})
+
+
+class Yardstick:
+    """A fixed piece of work that tells whether the core is ours alone."""
+
+    best = float("inf")
+
+    def __init__(self) -> None:
+        self.a = np.ones((48, 48), np.float32)
+        self.out = np.empty_like(self.a)
+        for _ in range(100):
+            self.is_quiet()
+
+    def is_quiet(self) -> bool:
+        for _ in range(5):  # what was timed has emptied the caches
+            np.matmul(self.a, self.a, out=self.out)
+        start = time.perf_counter()
+        for _ in range(10):
+            np.matmul(self.a, self.a, out=self.out)
+        spent = time.perf_counter() - start
+        Yardstick.best = min(Yardstick.best, spent)
+        return spent <= QUIET * Yardstick.best
 
 
 def peak() -> float:
     from fastnn.kernels import core
 
-    return max(float(core("float32").multiply_add_peak(200_000)[0]) for _ in range(5))
+    return max(float(core("float32").multiply_add_peak(20_000)[0]) for _ in range(3))
 
 
 def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds: float) -> None:
@@ -100,8 +140,8 @@ def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds:
     for peer in set(peers) - set(found):
         print(f"{peer} is not installed and left out", file=sys.stderr)
     workers = [Worker(peer, threads) for peer in found]
-    print(f"float32, {threads} thread{'s' * (threads > 1)}, medians of {rounds} interleaved rounds")
-    print(f"{'case':12}{'peer':10}{'µs/step':>10}{'GFLOP/s':>10}{'of peak':>10}{'fastnn is':>14}")
+    print(f"float32, {threads} thread{'s' * (threads > 1)}, medians of the quiet slices of {rounds} interleaved rounds")
+    print(f"{'case':12}{'peer':10}{'µs/step':>11}{'GFLOP/s':>10}{'of peak':>10}{'of fastnn':>16}{'quiet slices':>14}")
     for name in names:
         losses = {w.peer: w.ask(case=name, check=True)["loss"] for w in workers}
         reference = losses[found[0]]
@@ -110,23 +150,22 @@ def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds:
                 raise SystemExit(
                     f"{name}: {peer} reached the loss {loss:.4g}, {found[0]} {reference:.4g}: not the same training"
                 )
-        answers: dict[str, list[dict[str, float]]] = {peer: [] for peer in found}
+        answers: dict[str, list[dict[str, list[float]]]] = {peer: [] for peer in found}
         for _ in range(rounds):
             for worker in workers:
                 answers[worker.peer].append(worker.ask(case=name, seconds=seconds))
         flops = CASES[name].multiply_add_flops
-        for peer in found:
-            us = statistics.median(a["us"] for a in answers[peer])
-            share = (
-                statistics.median(flops / a["us"] / 1e-6 / a["peak"] for a in answers[peer])
-                if peer == "fastnn"
-                else None
-            )
-            ratio = statistics.median(a["us"] / b["us"] for a, b in zip(answers[peer], answers[found[0]], strict=True))
-            columns = f"{share:10.0%}" if share is not None else f"{'':10}"
+        median = {peer: statistics.median(us for a in answers[peer] for us in a["us"]) for peer in found}
+        for peer, us in median.items():
+            quiet = statistics.mean(a["quiet"][0] for a in answers[peer])
+            share = ratio = ""
+            if peer == "fastnn":
+                slices = [(us, limit) for a in answers[peer] for us, limit in zip(a["us"], a["peak"], strict=True)]
+                share = f"{statistics.median(1e6 * flops / us / limit for us, limit in slices):.0%}"
+            elif "fastnn" in median:
+                ratio = f"{us / median['fastnn']:.1f}×"
             print(
-                f"{name:12}{peer:10}{us:10.2f}{flops / us / 1e3:10.1f}{columns}"
-                + (f"{ratio:10.1f}× as fast" if peer != found[0] else "")
+                f"{name:12}{peer:10}{us:11.2f}{flops / us / 1e3:10.1f}{share:>10}{ratio:>16}{quiet:>14.0%}", flush=True
             )
     for worker in workers:
         worker.close()
