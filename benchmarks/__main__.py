@@ -20,6 +20,8 @@ def main() -> None:
     parsed.add_argument("--threads", type=int, default=1, help="threads of every peer (default: 1)")
     parsed.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default: 7)")
     parsed.add_argument("--seconds", type=float, default=0.5, help="quiet time of one peer in one round (default: 0.5)")
+    slices = "seconds of one timing; shorter where a neighbour on the core pauses only briefly (default: 0.02)"
+    parsed.add_argument("--slice", type=float, default=0.02, help=slices)
     worker = commands.add_parser("worker")  # what step starts for each peer
     worker.add_argument("peer", choices=PEERS)
     worker.add_argument("threads", type=int)
@@ -27,7 +29,7 @@ def main() -> None:
     if options.command == "worker":
         step.work(options.peer, options.threads)
     else:
-        step.main(options.case, options.peer, options.threads, options.rounds, options.seconds)
+        step.main(options.case, options.peer, options.threads, options.rounds, options.seconds, options.slice)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from .cases import CASES, data, loss_of
 from .peers import PEERS, Run
 
 CHECK_STEPS = 200  # about so many before the losses are compared
-SLICE = 0.002  # seconds, about, of one timing: a neighbour's pauses are as short as that
 QUIET = 1.08
 PATIENCE = 8  # times the asked-for seconds to wait for quiet
 CHECK_TOLERANCE = 0.1  # relative: the peers draw different orders of the samples
@@ -73,7 +72,7 @@ def work(peer: str, threads: int) -> None:
         if "check" in question:
             answer: Any = {"loss": learned(case_name, run)}
         else:
-            answer = timed(run, question["seconds"], peer == "fastnn")
+            answer = timed(run, question["seconds"], question["length"], peer == "fastnn")
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -83,12 +82,12 @@ def learned(case_name: str, run: Run) -> float:
     return loss_of(case, run.weights(), *data(case))
 
 
-def timed(run: Run, seconds: float, with_peak: bool) -> dict[str, list[float]]:
+def timed(run: Run, seconds: float, length: float, with_peak: bool) -> dict[str, list[float]]:
     """Microseconds per step of each quiet slice, until they add up to `seconds`; of all where hardly any is quiet."""
     run.train(1)
     start = time.perf_counter()
     run.train(4)
-    steps = max(1, round(4 * SLICE / (time.perf_counter() - start)))
+    steps = max(1, round(4 * length / (time.perf_counter() - start)))
     yardstick = Yardstick()
     quiet: list[tuple[float, float]] = []
     every: list[tuple[float, float]] = []
@@ -135,7 +134,7 @@ def peak() -> float:
     return max(float(core("float32").multiply_add_peak(20_000)[0]) for _ in range(3))
 
 
-def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds: float) -> None:
+def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds: float, length: float) -> None:
     found = [p for p in peers if importlib.util.find_spec(p)]
     for peer in set(peers) - set(found):
         print(f"{peer} is not installed and left out", file=sys.stderr)
@@ -153,7 +152,7 @@ def main(names: list[str], peers: list[str], threads: int, rounds: int, seconds:
         answers: dict[str, list[dict[str, list[float]]]] = {peer: [] for peer in found}
         for _ in range(rounds):
             for worker in workers:
-                answers[worker.peer].append(worker.ask(case=name, seconds=seconds))
+                answers[worker.peer].append(worker.ask(case=name, seconds=seconds, length=length))
         flops = CASES[name].multiply_add_flops
         median = {peer: statistics.median(us for a in answers[peer] for us in a["us"]) for peer in found}
         for peer, us in median.items():
