@@ -4,11 +4,16 @@
 >>> from fastnn import Sequential, layers
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers
 from .config import __version__, show_config
-from .inspection import check_gradients, trace
 from .models import Sequential
 from .threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from .inspection import check_gradients, trace
 
 __all__ = [
     "Sequential",
@@ -28,3 +33,10 @@ __all__ = [
     "show_config",
     "trace",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What is for looking, not for working, is imported when it is asked for: it would be a third of the import's time.
+    if name in ("check_gradients", "trace"):
+        return getattr(import_module(".inspection", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
