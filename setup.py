@@ -20,6 +20,8 @@ if X86:  # base is plain scalar code there: what an unknown compiler gets, and w
         "v3": ["-march=x86-64-v3"],
         "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
+if chosen := os.environ.get("FASTNN_LEVELS"):  # for development: a build of all takes long
+    LEVELS = {level: flags for level, flags in LEVELS.items() if level in chosen.split(",")}
 DTYPES = {"f32": [], "f64": [("FASTNN_F64", None)]}
 # No contraction: where the kernels want a fused multiply-add they say so (simd.h), and every compiler's bits are the
 # same. No -ffast-math, nor any part of it that touches results: NaN and infinity must survive.
