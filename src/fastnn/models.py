@@ -471,15 +471,15 @@ class Sequential:
         steps, n_threads = -(-len(x) // batch_size), self._threads(batch_size)
 
         def train(engine: Any) -> tuple[float, float, int]:
-            engine.set_optimizer(*optimizer.hyperparameters(), state)
-            rate, before = np.array([optimizer.learning_rate]), optimizer.iterations
+            engine.set_optimizer(optimizer.hyperparameters(), state)
+            rates, before = optimizer.rates(steps), optimizer.steps
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:
                 result: tuple[float, float, int] = engine.train(
-                    batch_size, order, 0, steps, rate, before, n_threads, progress
+                    batch_size, order, 0, steps, rates, before, n_threads, progress
                 )
             finally:
-                optimizer.iterations += engine.steps_done
+                optimizer.steps += engine.steps_done
             return result
 
         return self._work(train, x, y, w)

@@ -49,8 +49,7 @@ cdef struct Dense:
 
 cdef struct Step:
     ix rows                    # of its batch
-    double learning_rate
-    int64_t number             # of the update, counted from 1
+    Rates rates
 
 
 cdef struct Call:
@@ -179,9 +178,9 @@ cdef class Engine:
         self.fused = fused
         self.forward_rows = 0                      # its last layer's output was another thing
 
-    def set_optimizer(self, int kind, double momentum, double beta_2, double epsilon, tuple state):
+    def set_optimizer(self, dict hyperparameters, tuple state):
         """`state`: arrays as long as the parameters."""
-        fill_optimizer(&self.optimizer, kind, momentum, beta_2, epsilon, state, self.parameters_array.size)
+        fill_optimizer(&self.optimizer, hyperparameters, state, self.parameters_array.size)
         self.optimizer_arrays = state
 
     def bind(self, cnp.ndarray x, y, sample_weight):
@@ -323,7 +322,7 @@ cdef class Engine:
             n += width
 
     cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
-        update(&self.optimizer, step.learning_rate, step.number, first, n, self.parameters, g)
+        update(&self.optimizer, &step.rates, first, n, self.parameters, g)
 
     cdef inline ix update_rows(self, Dense* d) noexcept nogil:
         """Rows of a kernel whose gradient is made, and used, before the next rows'."""
@@ -410,11 +409,13 @@ cdef class Engine:
         cdef Step step
         cdef ix s, c, r0, r1, rows, start
         cdef real* work = self.work + member*self.work_size
+        memset(&step, 0, sizeof(Step))
         for s in range(call.first_step, call.first_step + call.steps):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
-            step.number = call.iterations + (s - call.first_step) + 1
-            step.learning_rate = call.rates[(s - call.first_step)*call.rate_stride] if call.train else 0
+            if call.train:
+                step_rates(&self.optimizer.h, call.rates[(s - call.first_step)*call.rate_stride],
+                           call.iterations + (s - call.first_step) + 1, &step.rates)
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, self.chunk)
