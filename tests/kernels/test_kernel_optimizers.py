@@ -195,6 +195,8 @@ def test_huge_and_infinite_gradients(core: ModuleType, name: str) -> None:
     gradient = np.concatenate([gradient, core.DTYPE.type(2.0) ** np.arange(-60, 120, 7, dtype=core.DTYPE)])
     if name == "lion":  # whose step is as long for what is flushed to 0 in the kernel alone
         gradient = gradient[~(np.abs(gradient) < 100 * np.finfo(core.DTYPE).tiny) | (gradient == 0)]
+    if "centered" in name:  # v - a² of two infinite ones: a fused multiply-add knows only one of them
+        gradient = gradient[(np.abs(gradient) < np.sqrt(np.finfo(core.DTYPE).max)) | ~np.isfinite(gradient)]
     variable, state = start(rule, len(gradient), core.DTYPE)
     expected = (variable.copy(), *(s.copy() for s in state))
     for step in (1, 2):
