@@ -426,7 +426,7 @@ def test_a_second_clip_set_later_is_an_error_before_anything_is_changed() -> Non
     optimizer.apply(np.ones(3), w)
     optimizer.clipvalue = 1.0
     before = w.copy()
-    with pytest.raises(ValueError, match="clipnorm is 1.0 and clipvalue is 1.0, expected one of them at most"):
+    with pytest.raises(ValueError, match=r"clipnorm is 1.0 and clipvalue is 1.0, expected one of them at most"):
         optimizer.apply(np.ones(3), w)
     np.testing.assert_array_equal(w, before)
     assert optimizer.steps == 1
@@ -494,7 +494,9 @@ def test_get(kind: type[optimizers.Optimizer]) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="optimizer is 'ftrl', expected one of 'sgd', 'adagrad', 'rmsprop', 'adadelta'"):
+    with pytest.raises(
+        ValueError, match="optimizer is 'ftrl', expected one of 'sgd', 'adagrad', 'rmsprop', 'adadelta'"
+    ):
         optimizers.get("ftrl")
 
 
@@ -649,7 +651,11 @@ def test_a_state_holds_the_learning_rate_unless_there_is_a_schedule() -> None:
         (lambda s: s.update(steps=-1), ValueError, r"state\['steps'\] is -1, expected at least 0"),
         (lambda s: s.update(learning_rate=np.nan), ValueError, r"state\['learning_rate'\] is nan, expected"),
         (lambda s: s.pop("velocity.1"), ValueError, "state differs from this optimizer's in momentum.1, expected mom"),
-        (lambda s: s.update(other=np.ones(3)), ValueError, "state differs from this optimizer's in other, expected mom"),
+        (
+            lambda s: s.update(other=np.ones(3)),
+            ValueError,
+            "state differs from this optimizer's in other, expected mom",
+        ),
         (lambda s: s.update({"velocity.0": np.ones(4)}), ValueError, "state is of variables .*, expected "),
         (lambda s: s.update({"velocity.0": np.ones(3, np.float32)}), ValueError, "state is of variables .*, expected"),
     ],

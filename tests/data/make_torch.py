@@ -1,7 +1,8 @@
-"""Make torch.npz: what PyTorch's optimizers compute where its rules are not Keras's, for the tests, which need no PyTorch.
+"""Make torch.npz: what PyTorch's optimizers compute, for the tests, which need no PyTorch.
 
-``python tests/data/make_torch.py``, with torch installed.  Each optimizer takes ten steps of float64 with the same random
-gradients, in the second half at a quarter of the rate where its name says so; the parameters are kept after every step.
+``python tests/data/make_torch.py``, with torch installed.  Each optimizer takes ten steps of float64 with the same
+random gradients, in the second half at a quarter of the rate where its name says so; the parameters are kept after
+every step.
 """
 
 from pathlib import Path
@@ -21,7 +22,12 @@ OPTIMIZERS = {
     "RMSprop": lambda p: torch.optim.RMSprop(p, 0.01, alpha=0.9, eps=1e-8),
     "Adadelta": lambda p: torch.optim.Adadelta(p, 0.5, rho=0.95, eps=1e-6),
 }
-ONE_CYCLES = [(0.1, 100, 0.3, 25.0, 1e4), (0.5, 37, 0.1, 10.0, 100.0), (0.1, 10, 0.05, 25.0, 1e4), (0.1, 10, 1.0, 25.0, 1e4)]
+ONE_CYCLES = [
+    (0.1, 100, 0.3, 25.0, 1e4),
+    (0.5, 37, 0.1, 10.0, 100.0),
+    (0.1, 10, 0.05, 25.0, 1e4),
+    (0.1, 10, 1.0, 25.0, 1e4),
+]
 
 
 def main() -> None:

@@ -29,7 +29,12 @@ NUMBERS = {
     "ema_momentum": None,
     "ema_overwrite_frequency": 0,
 }
-ALL_OPTIONS = {"weight_decay": 0.1, "clipnorm": 0.1, "accumulation_steps": 2, "ema_momentum": 0.9}  # with two more states
+ALL_OPTIONS = {
+    "weight_decay": 0.1,
+    "clipnorm": 0.1,
+    "accumulation_steps": 2,
+    "ema_momentum": 0.9,
+}  # with two more states
 
 
 def guarded(values: np.ndarray, at_the_end: bool, spare: int = 0) -> np.ndarray:

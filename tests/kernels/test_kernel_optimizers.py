@@ -40,7 +40,9 @@ class Rule:
     numbers: dict[str, Any] = field(default_factory=dict)  # as the kernels call them
     of_reference: dict[str, Any] = field(default_factory=dict)  # further ones of the reference
 
-    def updater(self, core: ModuleType, state: tuple[np.ndarray, ...], n: int, pieces: Any = None, **options: Any) -> Any:
+    def updater(
+        self, core: ModuleType, state: tuple[np.ndarray, ...], n: int, pieces: Any = None, **options: Any
+    ) -> Any:
         """The compiled optimizer of one variable of n elements."""
         hyperparameters = NONE | {"rule": self.name} | self.numbers | options
         return core.Updater(hyperparameters, [(n,)], [state], [pieces or [n]])
@@ -127,7 +129,9 @@ def test_each_of_many_steps(core: ModuleType, name: str) -> None:
         before = [x.astype(WIDE) for x in (variable, *state)]
         exact = rule.reference(gradient.astype(WIDE), before[0], tuple(before[1:]), step)
         rule.apply(core, gradient, variable, state, step)
-        lost = lost_by_bias_correction(rule.numbers["momentum"], rule.numbers["beta_2"], step) if name in BIASED else 0.0
+        lost = (
+            lost_by_bias_correction(rule.numbers["momentum"], rule.numbers["beta_2"], step) if name in BIASED else 0.0
+        )
         # A sum's error is a few units of its larger term (Nesterov's may cancel); a rate is rounded to the dtype.
         for got, now, old in zip((variable, *state), exact, before, strict=True):
             larger = np.maximum(np.abs(old), np.abs(now - old))
@@ -394,7 +398,10 @@ def test_norms_that_are_no_numbers(core: ModuleType, bad: float) -> None:
     gradient = np.ones(20, core.DTYPE)
     gradient[7] = bad
     # Under clipnorm an infinite gradient takes all others to 0, and is itself inf/inf; all else turns everything NaN.
-    for option, piece_has, rest in (("clipnorm", np.nan if np.isnan(bad) else 1.0, 0.9), ("global_clipnorm", np.nan, np.nan)):
+    for option, piece_has, rest in (
+        ("clipnorm", np.nan if np.isnan(bad) else 1.0, 0.9),
+        ("global_clipnorm", np.nan, np.nan),
+    ):
         variable = np.ones(20, core.DTYPE)
         updater = RULES["sgd"].updater(core, (), 20, [10, 10], **{option: 5.0})
         updater.apply([gradient], [variable], 0.1, 1, 1)

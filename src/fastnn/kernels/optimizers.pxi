@@ -43,7 +43,7 @@ cdef struct Hyperparameters:
     double clipvalue
     double clipnorm
     double global_clipnorm
-    int64_t accumulation_steps # gradients in an update, from 1
+    int64_t accumulation_steps  # gradients in an update, from 1
     double ema_momentum
     int64_t ema_overwrite_frequency  # in updates; 0 for never
 

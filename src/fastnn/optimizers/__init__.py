@@ -33,13 +33,11 @@ __all__ = [
     "schedules",
 ]
 
-_NAMED = {
-    kind.__name__.lower(): kind for kind in (SGD, Adagrad, RMSprop, Adadelta, Adam, AdamW, Adamax, Nadam, Lion)
-}
+_NAMED = {kind.__name__.lower(): kind for kind in (SGD, Adagrad, RMSprop, Adadelta, Adam, AdamW, Adamax, Nadam, Lion)}
 
 
 def get(identifier: str | Optimizer | type[Optimizer]) -> Optimizer:
-    """The optimizer of a name in any case, with its defaults: sgd, adagrad, rmsprop, adadelta, adam, adamw, adamax, nadam, lion.
+    """The optimizer of a class's name, in any case, with its defaults.
 
     Raises
     ------

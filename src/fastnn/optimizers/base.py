@@ -13,7 +13,7 @@ from .. import threads, validation
 from ..kernels import core
 from . import schedules
 
-LearningRate = float | schedules.LearningRateSchedule | Callable[..., float]
+LearningRate = float | Callable[..., float]  # of the step: a schedule, or any other function
 
 # Below so many elements an update is over before a second thread has begun.
 _FEW = 1 << 18
@@ -21,10 +21,9 @@ _FEW = 1 << 18
 _MULTIPLY_ADDS = 5
 
 
-class Options(TypedDict, total=False):
-    """Options of every optimizer, by keyword; `Optimizer` describes them."""
+class OtherOptions(TypedDict, total=False):
+    """Options of every optimizer apart from weight_decay, by keyword; `Optimizer` describes them."""
 
-    weight_decay: float | None
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -33,6 +32,12 @@ class Options(TypedDict, total=False):
     ema_overwrite_frequency: int | None
     gradient_accumulation_steps: int | None
     name: str | None
+
+
+class Options(OtherOptions, total=False):
+    """Options of every optimizer."""
+
+    weight_decay: float | None
 
 
 class Rule(NamedTuple):
@@ -242,7 +247,9 @@ class Optimizer:
         names = self._state_names()
         if self._state is None:
             first = [*self._rule().states.values(), 0.0, 0.0]
-            self._state = [tuple(_filled(*one, value) for _, value in zip(names, first, strict=False)) for one in built_for]
+            self._state = [
+                tuple(_filled(*one, value) for _, value in zip(names, first, strict=False)) for one in built_for
+            ]
             self._built_for, self._pieces = built_for, [[v.size] for v in variables]
         elif self._built_for != built_for:
             raise ValueError(
@@ -279,8 +286,8 @@ class Optimizer:
         Raises
         ------
         ValueError, TypeError
-            For a state of another kind of optimizer or, where `build` or a step came before, of other variables; nothing
-            is changed then.
+            For a state of another kind of optimizer or, where `build` or a step came before, of other variables;
+            nothing is changed then.
         """
         names = self._state_names()
         given = dict(state)
@@ -296,13 +303,18 @@ class Optimizer:
         expected = {f"{name}.{i}" for i in range(count) for name in names}
         if set(given) != expected:
             wrong = sorted(expected ^ set(given)) or sorted(expected)
-            raise ValueError(f"state differs from this optimizer's in {', '.join(wrong)}, expected {', '.join(names)} for each variable")
+            raise ValueError(
+                f"state differs from this optimizer's in {', '.join(wrong)}, "
+                f"expected {', '.join(names)} for each variable"
+            )
         arrays = [tuple(np.asarray(given[f"{name}.{i}"]) for name in names) for i in range(count)]
         if self._state is not None and names:
             built_for = self._built_for
         else:
             built_for = [(own[0].shape, own[0].dtype) for own in arrays]
-        if len(built_for) != count or any((a.shape, a.dtype) != one for own, one in zip(arrays, built_for, strict=True) for a in own):
+        if len(built_for) != count or any(
+            (a.shape, a.dtype) != one for own, one in zip(arrays, built_for, strict=True) for a in own
+        ):
             raise ValueError(
                 f"state is of variables {_described([(own[0].shape, own[0].dtype) for own in arrays])}, "
                 f"expected {_described(built_for)}"
@@ -349,7 +361,11 @@ class Optimizer:
         rate = self._rate_of(self.steps)
         updaters = self._updaters
         # The common case goes straight to the compiled checks: for small arrays all else takes longer than the update.
-        if updaters is None or len(updaters) != 1 or not _run(updaters[0][0], gradients, variables, rate, self.steps + 1):
+        if (
+            updaters is None
+            or len(updaters) != 1
+            or not _run(updaters[0][0], gradients, variables, rate, self.steps + 1)
+        ):
             self._apply_checked(list(gradients), list(variables), rate)
         self.steps += 1
 
@@ -370,7 +386,7 @@ class Optimizer:
             if not v.flags.writeable:
                 raise ValueError(f"variables[{i}] is read-only, expected an array that can be updated in place")
         gradients = [
-            np.require(validation.array(f"gradients[{i}]", g, v.dtype), requirements="CA")
+            np.require(validation.array(f"gradients[{i}]", g, v.dtype), requirements=["C", "A"])
             for i, (g, v) in enumerate(zip(given, variables, strict=True))
         ]
         for i, (g, v) in enumerate(zip(gradients, variables, strict=True)):
@@ -379,13 +395,13 @@ class Optimizer:
         self.build(variables)
         if self._updaters is None:
             self._updaters = self._make_updaters()
-        dense = [np.require(v, requirements="CA") for v in variables]
+        dense = [np.require(v, requirements=["C", "A"]) for v in variables]
         parts = [([gradients[i] for i in own], [dense[i] for i in own]) for _, own in self._updaters]
         squares = [0.0] * len(parts)
         if self.global_clipnorm is not None and len(parts) > 1:
-            squares = [updater.squares(g) for (updater, _), (g, _) in zip(self._updaters, parts, strict=True)]
-        for k, ((updater, _), (g, v)) in enumerate(zip(self._updaters, parts, strict=True)):
-            done = _run(updater, g, v, rate, self.steps + 1, sum(squares[:k]) + sum(squares[k + 1 :]))
+            squares = [updater.squares(own) for (updater, _), (own, _) in zip(self._updaters, parts, strict=True)]
+        for k, ((updater, _), part) in enumerate(zip(self._updaters, parts, strict=True)):
+            done = _run(updater, *part, rate, self.steps + 1, sum(squares[:k]) + sum(squares[k + 1 :]))
             assert done
         for v, d in zip(variables, dense, strict=True):
             if d is not v:

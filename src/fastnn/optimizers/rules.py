@@ -9,7 +9,18 @@ from __future__ import annotations
 from typing import Unpack
 
 from .. import validation
-from .base import Hyperparameter, LearningRate, Optimizer, Options, Rule, above_0, flag, not_negative, share
+from .base import (
+    Hyperparameter,
+    LearningRate,
+    Optimizer,
+    Options,
+    OtherOptions,
+    Rule,
+    above_0,
+    flag,
+    not_negative,
+    share,
+)
 
 
 class SGD(Optimizer):
@@ -89,8 +100,9 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """RMSprop: v ← ρv + (1 - ρ)g², θ ← θ - ηg/√(v + ε).
 
-    With `centered` the root is of v - a² + ε, the gradient's variance, where a ← ρa + (1 - ρ)g; a variance that rounding
-    has made negative counts as 0.  With momentum β the increment ηg/√… goes into m ← βm + ηg/√…, and θ ← θ - m.
+    With `centered` the root is of v - a² + ε, the gradient's variance, where a ← ρa + (1 - ρ)g; a variance that
+    rounding has made negative counts as 0.  With momentum β the increment ηg/√… goes into m ← βm + ηg/√…, and
+    θ ← θ - m.
 
     Parameters
     ----------
@@ -184,7 +196,8 @@ class Adam(Optimizer):
         η, 0.001 by default.
     beta_1, beta_2 : float in [0, 1)
     epsilon : float
-        ε, above 0; 1e-7 by default.  It is the paper's ε-hat; PyTorch and optax add theirs after correcting the bias of v.
+        ε, above 0; 1e-7 by default.  It is the paper's ε-hat; PyTorch and optax add theirs after correcting the bias
+        of v.
     amsgrad : bool
     **options
         As for `Optimizer`.
@@ -247,7 +260,7 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **options: Unpack[Options],
+        **options: Unpack[OtherOptions],
     ) -> None:
         weight_decay = validation.number("weight_decay", weight_decay, low=0)
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **options)

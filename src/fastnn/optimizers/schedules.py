@@ -239,15 +239,15 @@ class PolynomialDecay(LearningRateSchedule):
         steps = self.decay_steps
         if self.cycle:
             steps *= max(1, math.ceil(step / steps))
-        left = 1 - min(step, steps) / steps
-        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
+        left: float = (1 - min(step, steps) / steps) ** self.power
+        return (self.initial_learning_rate - self.end_learning_rate) * left + self.end_learning_rate
 
     def horizon(self) -> float:
         return (4 if self.cycle else 1) * self.decay_steps
 
 
 class CosineDecay(LearningRateSchedule):
-    """Half a cosine wave from ``initial_learning_rate`` down to ``alpha`` times that, after a linear warm-up if asked for.
+    """Half a cosine wave from ``initial_learning_rate`` to ``alpha`` times that, after a linear warm-up if asked for.
 
     Without `warmup_target`: ``initial · ((1 - alpha) · (1 + cos(π step / decay_steps)) / 2 + alpha)``.  With it: in a
     straight line from initial to `warmup_target` in `warmup_steps`, and then the same from there.
@@ -340,7 +340,7 @@ class CosineDecayRestarts(LearningRateSchedule):
                 restarts -= 1
             done = (done - self._begin(restarts)) / self.t_mul**restarts
         decayed = 0.5 * self.m_mul**restarts * (1 + math.cos(math.pi * done))
-        return self.initial_learning_rate * ((1 - self.alpha) * decayed + self.alpha)
+        return float(self.initial_learning_rate * ((1 - self.alpha) * decayed + self.alpha))
 
     def _begin(self, restarts: int) -> float:
         """Where this decay begins, in lengths of the first."""
@@ -400,7 +400,7 @@ def _on_cosine(start: float, end: float, done: float) -> float:
 
 
 class LinearWarmup(LearningRateSchedule):
-    """A straight line from `initial_learning_rate` to where another schedule begins, and then that schedule from its step 0.
+    """A straight line from `initial_learning_rate` to where another schedule begins, then that one from its step 0.
 
     Parameters
     ----------

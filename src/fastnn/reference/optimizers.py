@@ -16,13 +16,13 @@ computed in float64 (Python floats) and rounded once to that dtype.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ._types import FloatArray
 
-State = tuple[FloatArray, ...]
+State: TypeAlias = tuple[FloatArray, ...]
 
 
 @np.errstate(all="ignore")
@@ -87,8 +87,8 @@ def rmsprop(
 ) -> tuple[FloatArray, State]:
     """RMSprop: ``v ← ρ v + (1 - ρ) g²``, ``θ ← θ - η g / √(v + ε)``.
 
-    Centred: ``a ← ρ a + (1 - ρ) g``, and the root is of ``max(v - a², 0) + ε``. With momentum: the increment is added to
-    ``m ← β m + η g / √...``, and ``θ ← θ - m``.
+    Centred: ``a ← ρ a + (1 - ρ) g``, and the root is of ``max(v - a², 0) + ε``. With momentum: ``m ← β m + η g / √...``
+    and ``θ ← θ - m``.
 
     State: v, then a where centred, then m with momentum.
 
@@ -156,10 +156,9 @@ def adam(
     alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
     mean = _average(state[0], gradient, 1 - beta_1)
     variance = _average(state[1], gradient * gradient, 1 - beta_2)
-    largest = (np.maximum(state[2], variance),) if amsgrad else ()
-    root = np.sqrt(largest[0] if amsgrad else variance)
-    update = mean * _scalar(alpha, parameters) / (root + _scalar(epsilon, parameters))
-    return parameters - update, (mean, variance, *largest)
+    largest = np.maximum(state[2], variance) if amsgrad else variance
+    update = mean * _scalar(alpha, parameters) / (np.sqrt(largest) + _scalar(epsilon, parameters))
+    return parameters - update, (mean, variance, largest) if amsgrad else (mean, variance)
 
 
 @np.errstate(all="ignore")
@@ -250,14 +249,14 @@ def clip_by_norm(gradient: FloatArray, limit: float) -> FloatArray:
 
 @np.errstate(all="ignore")
 def clip_by_global_norm(gradients: Sequence[FloatArray], limit: float) -> list[FloatArray]:
-    """Scale the gradients by one factor so that the norm of all is at most ``limit``; if it is infinite, all turn NaN."""
+    """Scale the gradients by one factor so that the norm of all is at most ``limit``; an infinite one turns all NaN."""
     norm = _norm(gradients)
     factor = np.minimum(limit / norm, 1.0) + (norm - norm)
     return [g * _scalar(factor, g) for g in gradients]
 
 
 def _norm(gradients: Sequence[FloatArray]) -> np.float64:
-    return np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients))
+    return np.float64(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients)))
 
 
 def _average(old: FloatArray, new: FloatArray, share: float) -> FloatArray:
@@ -356,7 +355,7 @@ class Optimizer:
         return gradient
 
 
-def SGD(  # noqa: N802: the names of the API
+def SGD(  # noqa: N802
     learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any
 ) -> Optimizer:
     """Return gradient descent, with momentum where that is not 0; Keras's defaults."""
