@@ -67,6 +67,7 @@ cdef int fill_optimizer(Optimizer* o, int kind, double momentum, double beta_2, 
 
 
 include "engine.pxi"
+include "single.pxi"
 
 THREADS = bool(FASTNN_THREADS)
 MAX_THREADS = <int>MAX_TEAM
@@ -144,7 +145,7 @@ def apply_update(int kind, double momentum, double beta_2, double epsilon, tuple
     fill_optimizer(&o, kind, momentum, beta_2, epsilon, state, n)
     with nogil:
         mode = flush_subnormals()
-        update(&o, learning_rate, step, 0, n, w, g)
+        update(&o, step_rate(&o, learning_rate, step), 0, n, w, g)
         restore_subnormals(mode)
 
 

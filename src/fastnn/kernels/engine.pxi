@@ -49,8 +49,7 @@ cdef struct Dense:
 
 cdef struct Step:
     ix rows                    # of its batch
-    double learning_rate
-    int64_t number             # of the update, counted from 1
+    real rate                  # of its update: see step_rate
 
 
 cdef struct Call:
@@ -309,21 +308,40 @@ cdef class Engine:
         else: gemm(k1 - k0, d.n_out, rows, a, 1, lda, delta, d.ld, 1, g, d.n_out, NULL, mode, False, NULL, work)
 
     cdef void backward_bias(self, int l, ix base, ix rows, Mode mode) noexcept nogil:
+        """The bias's gradient, the sum of the delta's rows: four chains of every fourth row, so that additions overlap, then
+        pairs of them."""
         cdef Dense* d = &self.layers[l]
         cdef real* g = self.gradients + d.kernel + d.n_in*d.n_out
         cdef const real* delta = d.delta + base*d.ld
-        cdef real s[LANES]
-        cdef ix r, n = 0, j, width
-        while n < d.n_out:
-            width = min(d.n_out - n, <ix>LANES)
-            for j in range(LANES): s[j] = R(0)
-            for r in range(rows):
-                for j in range(width): s[j] += delta[r*d.ld + n + j]
-            for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
+        cdef real c[4]
+        cdef real total[4*64]
+        cdef ix r, n = 0, width
+        cdef int i
+        if d.n_out == 1:
+            for i in range(4): c[i] = R(0)
+            for r in range(0, rows - 3, 4):
+                for i in range(4): c[i] += delta[r + i]
+            for r in range(rows & ~3, rows): c[r & 3] += delta[r]
+            total[0] = (c[0] + c[2]) + (c[1] + c[3])
+            g[0] = g[0] + total[0] if mode == ADD else total[0]
+            return
+        while n < d.n_out:                         # four vectors of columns at once, two, or one: none past the row's padding
+            width = min(d.n_out - n, <ix>4*VL if d.n_out - n > 3*VL else <ix>2*VL)
+            if width > 2*VL: column_sums(4, rows, delta + n, d.ld, total)
+            elif width > VL: column_sums(2, rows, delta + n, d.ld, total)
+            else: column_sums(1, rows, delta + n, d.ld, total)
+            if mode == ADD:
+                for r in range(width): g[n + r] += total[r]
+            else: memcpy(g + n, total, width*sizeof(real))
             n += width
 
     cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
-        update(&self.optimizer, step.learning_rate, step.number, first, n, self.parameters, g)
+        update(&self.optimizer, step.rate, first, n, self.parameters, g)
+
+    cdef inline real rate(self, Call* call, ix s) noexcept nogil:
+        """Of step s of the call's epoch."""
+        cdef ix done = s - call.first_step
+        return step_rate(&self.optimizer, call.rates[done*call.rate_stride], call.iterations + done + 1)
 
     cdef inline ix update_rows(self, Dense* d) noexcept nogil:
         """Rows of a kernel whose gradient is made, and used, before the next rows'."""
@@ -413,8 +431,7 @@ cdef class Engine:
         for s in range(call.first_step, call.first_step + call.steps):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
-            step.number = call.iterations + (s - call.first_step) + 1
-            step.learning_rate = call.rates[(s - call.first_step)*call.rate_stride] if call.train else 0
+            if call.train: step.rate = self.rate(call, s)
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, self.chunk)
@@ -531,7 +548,7 @@ cdef class Engine:
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
         self.forward_rows = self.steps_done = 0
-        self.reserve(min(batch_size, self.chunk, self.samples), threads)
+        self.reserve(max(min(batch_size, self.chunk, self.samples), <ix>2), threads)      # two: see train_single
         call.order = self.draw_order(order_key)
         self.progress = progress
         try:
@@ -639,7 +656,8 @@ cdef inline void* take(char** at, ix n) noexcept nogil:
 cdef int train_member(void* argument, int member, int members) noexcept nogil:
     cdef Call* call = <Call*>argument
     cdef uint64_t mode = flush_subnormals()
-    (<Engine>call.engine).train_member(call, member, members)
+    if call.train and call.batch == 1 and members == 1: train_single(<Engine>call.engine, call)
+    else: (<Engine>call.engine).train_member(call, member, members)
     restore_subnormals(mode)
     return 0
 

@@ -27,17 +27,19 @@ cdef double power(double x, int64_t n) noexcept nogil:
     return y
 
 
-cdef inline double adam_rate(const Optimizer* o, double learning_rate, int64_t step) noexcept nogil:
-    """learning_rate sqrt(1 - beta_2^t)/(1 - beta_1^t): both moments' bias corrections in one factor (t = step, from 1)."""
-    return learning_rate*sqrt(1 - power(o.beta_2, step))/(1 - power(o.momentum, step))
+cdef real step_rate(const Optimizer* o, double learning_rate, int64_t step) noexcept nogil:
+    """The factor of every update of a step, made once for all of them.  Adam's holds both moments' bias corrections:
+    learning_rate sqrt(1 - beta_2^t)/(1 - beta_1^t), t = step, from 1."""
+    if o.kind == ADAM: learning_rate *= sqrt(1 - power(o.beta_2, step))/(1 - power(o.momentum, step))
+    return R(learning_rate)
 
 
-cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix first, ix n, real* parameters, const real* g) noexcept nogil:
+cdef void update(const Optimizer* o, real rate, ix first, ix n, real* parameters, const real* g) noexcept nogil:
     """Parameters first … first + n from their n gradients g, with the same places of the state."""
     cdef real* w = parameters + first
     cdef real* s = o.state[0] + first
     cdef real* s2 = o.state[1] + first
-    cdef real rate = R(learning_rate), beta = R(o.momentum), keep1, keep2, eps = R(o.epsilon), m, v
+    cdef real beta = R(o.momentum), keep1, keep2, eps = R(o.epsilon), m, v
     cdef ix i
     if o.kind == SGD:
         for i in range(n): w[i] = fmadd(-rate, g[i], w[i])
@@ -52,7 +54,6 @@ cdef void update(const Optimizer* o, double learning_rate, int64_t step, ix firs
             s[i] = m
             w[i] -= fmadd(beta, m, rate*g[i])
     else:
-        rate = R(adam_rate(o, learning_rate, step))
         keep1 = R(1 - o.momentum)
         keep2 = R(1 - o.beta_2)
         for i in range(n):

@@ -1,0 +1,103 @@
+# Training on one sample at a time, by one thread: the kernels are streamed through the processor once a step.
+#
+# The first layer's kernel, usually the largest, is read once for three things: a block of its rows gets its gradient, an
+# outer product; its update; and its part in the next sample's pre-activations, while it is in the first cache.  Each
+# pre-activation is still the chain of multiply-adds of gemm.pxi, in the same order: the bits are those of any other way.
+
+cdef enum:
+    ROW_BLOCK_ELEMENTS = 2048  # of a kernel: with their gradient and an optimizer's state they fit the first cache
+
+
+cdef inline void add_row_product(const int nv, ix K, const real* a, const real* W, ix ldw, real* z) noexcept nogil:
+    """z[j] <- z[j] + sum over k of a[k] W[k, j], one chain for each of nv*VL columns."""
+    cdef vec acc[8]
+    cdef vec x
+    cdef ix k
+    cdef int j
+    for j in range(nv): acc[j] = vload(z + j*VL)
+    for k in range(K):
+        x = vsplat(a[k])
+        for j in range(nv): vaccumulate(acc[j], x, vload(W + k*ldw + j*VL))
+    for j in range(nv): vstore(z + j*VL, acc[j])
+
+
+cdef void row_product(ix K, ix N, const real* a, const real* W, real* z) noexcept nogil:
+    """z (N,) <- z + a W, for W (K, N); z has room for whole vectors."""
+    cdef ix n = 0, left
+    while n < N:
+        left = N - n
+        if left > 7*VL:
+            add_row_product(8, K, a, W + n, N, z + n)
+            n += 8*VL
+        elif left > 3*VL:
+            add_row_product(4, K, a, W + n, N, z + n)
+            n += 4*VL
+        elif left > VL:
+            add_row_product(2, K, a, W + n, N, z + n)
+            n += 2*VL
+        else:
+            add_row_product(1, K, a, W + n, N, z + n)
+            n += VL
+
+
+cdef void outer_product(ix K, ix N, const real* a, const real* d, real* g) noexcept nogil:
+    """g (K, N) <- a d^T; rows from top to bottom in whole vectors: what spills over a row's end is written over."""
+    cdef ix k, n
+    cdef vec x
+    for k in range(K):
+        x = vsplat(a[k])
+        n = 0
+        while n < N:
+            vstore(g + k*N + n, vfmadd(x, vload(d + n), vzero()))
+            n += VL
+
+
+cdef void kernel_step(Engine e, int l, ix row, real rate, const real* next_a, real* next_z, real* work) noexcept nogil:
+    """Gradient and update of layer l's kernel and bias from one sample; and where next_a is given, next_z <- bias + next_a W
+    with what they have become."""
+    cdef Dense* d = &e.layers[l]
+    cdef const real* a = e.layers[l - 1].output + row*e.layers[l - 1].ld if l else e.input + row*e.input_ld
+    cdef const real* delta = d.delta + row*d.ld
+    cdef ix k, rows, block = max(ROW_BLOCK_ELEMENTS//d.n_out, <ix>1), n = d.n_in*d.n_out
+    cdef real* g = work + GEMM_WORK
+    cdef real* kernel = e.parameters + d.kernel
+    if d.use_bias: update(&e.optimizer, rate, d.kernel + n, d.n_out, e.parameters, delta)
+    if next_a:
+        if d.use_bias: memcpy(next_z, kernel + n, d.n_out*sizeof(real))
+        else: memset(next_z, 0, d.n_out*sizeof(real))
+    k = 0
+    while k < d.n_in:
+        rows = min(block, d.n_in - k)
+        if d.n_out == 1: outer_product(1, rows, delta, a + k, g)
+        else: outer_product(rows, d.n_out, a + k, delta, g)
+        update(&e.optimizer, rate, d.kernel + k*d.n_out, rows*d.n_out, e.parameters, g)
+        if next_a: row_product(rows, d.n_out, next_a + k, kernel + k*d.n_out, next_z)
+        k += rows
+
+
+cdef void train_single(Engine e, Call* call) noexcept nogil:
+    """Steps of one sample each.  Two rows of the buffers take turns: one has the sample, the other the next one."""
+    cdef ix s, row, last = call.first_step + call.steps - 1
+    cdef int l
+    cdef Dense* first = &e.layers[0]
+    cdef real* work = e.work
+    cdef bint ahead = first.n_out > 1, output = e.n_layers == 1
+    e.gather(call.order, call.first_step, 0, 1)
+    if ahead: e.forward_layer(0, 0, 1, False, work)
+    for s in range(call.first_step, last + 1):
+        row = (s - call.first_step) & 1
+        if not ahead: e.forward_layer(0, row, row + 1, not output or not e.fused, work)
+        elif not output or not e.fused: activate(first.activation, 1, first.n_out, first.output + row*first.ld, first.ld)
+        for l in range(1, e.n_layers): e.forward_layer(l, row, row + 1, l + 1 < e.n_layers or not e.fused, work)
+        e.loss_and_delta(row, row + 1, 1)
+        for l in range(e.n_layers - 1, 0, -1): e.backward_data(l, row, row + 1, 1, work)
+        if s < last: e.gather(call.order, s + 1 - (row ^ 1), row ^ 1, (row ^ 1) + 1)
+        for l in range(e.n_layers - 1, -1, -1):
+            if l == 0 and ahead and s < last:
+                kernel_step(e, 0, row, e.rate(call, s), e.input + (row ^ 1)*e.input_ld, first.output + (row ^ 1)*first.ld, work)
+            else: kernel_step(e, l, row, e.rate(call, s), NULL, NULL, work)
+        e.add_losses(row, 1, call)
+        call.steps_done += 1
+        if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+        e.look_around(call, e.n_parameters)
+        if call.wanted: return
