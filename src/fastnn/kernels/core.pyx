@@ -68,6 +68,7 @@ cdef int fill_optimizer(Optimizer* o, int kind, double momentum, double beta_2, 
 
 include "engine.pxi"
 include "single.pxi"
+include "tiny.pxi"
 
 THREADS = bool(FASTNN_THREADS)
 MAX_THREADS = <int>MAX_TEAM

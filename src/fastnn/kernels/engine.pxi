@@ -288,9 +288,12 @@ cdef class Engine:
         cdef const real* kernel = self.parameters + d.kernel
         cdef const real* gate = e.output + r0*e.ld if e.activation == RELU else NULL
         cdef ix r, k
-        if chunk_rows < DOT_ROWS and d.n_out > 1:
+        if chunk_rows < DOT_ROWS:
             for r in range(r0, r1):
-                for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
+                if d.n_out == 1:                   # the kernel (n_in, 1) is its own transpose
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = fmadd(d.delta[r], kernel[k], R(0))
+                else:
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
             activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
             return
         # A single output's kernel (n_in, 1) is its own transpose.
@@ -656,7 +659,8 @@ cdef inline void* take(char** at, ix n) noexcept nogil:
 cdef int train_member(void* argument, int member, int members) noexcept nogil:
     cdef Call* call = <Call*>argument
     cdef uint64_t mode = flush_subnormals()
-    if call.train and call.batch == 1 and members == 1: train_single(<Engine>call.engine, call)
+    if call.train and members == 1 and is_tiny(<Engine>call.engine, call): train_tiny(<Engine>call.engine, call)
+    elif call.train and members == 1 and call.batch == 1: train_single(<Engine>call.engine, call)
     else: (<Engine>call.engine).train_member(call, member, members)
     restore_subnormals(mode)
     return 0

@@ -52,50 +52,90 @@ cdef void outer_product(ix K, ix N, const real* a, const real* d, real* g) noexc
             n += VL
 
 
+cdef inline void sgd_rows(ix K, ix N, const real* a, const real* d, real rate, real* W) noexcept nogil:
+    """W (K, N) <- W - rate a d^T, in whole vectors: N is a multiple of VL.  What update() makes of outer_product()."""
+    cdef ix k, n
+    cdef vec x, r = vsplat(-rate)
+    for k in range(K):
+        x = vsplat(a[k])
+        n = 0
+        while n < N:
+            vstore(W + k*N + n, vfmadd(r, vfmadd(x, vload(d + n), vzero()), vload(W + k*N + n)))
+            n += VL
+
+
 cdef void kernel_step(Engine e, int l, ix row, real rate, const real* next_a, real* next_z, real* work) noexcept nogil:
     """Gradient and update of layer l's kernel and bias from one sample; and where next_a is given, next_z <- bias + next_a W
     with what they have become."""
     cdef Dense* d = &e.layers[l]
-    cdef const real* a = e.layers[l - 1].output + row*e.layers[l - 1].ld if l else e.input + row*e.input_ld
+    cdef const real* a = layer_input(e, l, row)
     cdef const real* delta = d.delta + row*d.ld
-    cdef ix k, rows, block = max(ROW_BLOCK_ELEMENTS//d.n_out, <ix>1), n = d.n_in*d.n_out
+    cdef ix k = 0, rows, block = max(ROW_BLOCK_ELEMENTS//d.n_out, <ix>1), n = d.n_in*d.n_out
     cdef real* g = work + GEMM_WORK
     cdef real* kernel = e.parameters + d.kernel
     if d.use_bias: update(&e.optimizer, rate, d.kernel + n, d.n_out, e.parameters, delta)
-    if next_a:
-        if d.use_bias: memcpy(next_z, kernel + n, d.n_out*sizeof(real))
-        else: memset(next_z, 0, d.n_out*sizeof(real))
-    k = 0
+    if next_a: start_row(d, kernel + n, next_z)
     while k < d.n_in:
         rows = min(block, d.n_in - k)
-        if d.n_out == 1: outer_product(1, rows, delta, a + k, g)
-        else: outer_product(rows, d.n_out, a + k, delta, g)
-        update(&e.optimizer, rate, d.kernel + k*d.n_out, rows*d.n_out, e.parameters, g)
+        if e.optimizer.kind == SGD and d.n_out % VL == 0: sgd_rows(rows, d.n_out, a + k, delta, rate, kernel + k*d.n_out)
+        else:
+            if d.n_out == 1: outer_product(1, rows, delta, a + k, g)
+            else: outer_product(rows, d.n_out, a + k, delta, g)
+            update(&e.optimizer, rate, d.kernel + k*d.n_out, rows*d.n_out, e.parameters, g)
         if next_a: row_product(rows, d.n_out, next_a + k, kernel + k*d.n_out, next_z)
         k += rows
 
 
+cdef inline const real* layer_input(Engine e, int l, ix row) noexcept nogil:
+    return e.layers[l - 1].output + row*e.layers[l - 1].ld if l else e.input + row*e.input_ld
+
+
+cdef inline void start_row(const Dense* d, const real* bias, real* z) noexcept nogil:
+    """z <- bias, or 0."""
+    cdef ix j
+    if d.use_bias:
+        for j in range(d.n_out): z[j] = bias[j]
+    else:
+        for j in range(d.n_out): z[j] = R(0)
+
+
+cdef inline void preactivate_row(Engine e, int l, ix row) noexcept nogil:
+    """z of layer l: forward_layer without the activation, for one row."""
+    cdef Dense* d = &e.layers[l]
+    cdef const real* kernel = e.parameters + d.kernel
+    cdef const real* bias = kernel + d.n_in*d.n_out
+    cdef real* z = d.output + row*d.ld
+    if d.n_out == 1: z[0] = dot(d.n_in, layer_input(e, l, row), kernel) + (bias[0] if d.use_bias else R(0))
+    else:
+        start_row(d, bias, z)
+        row_product(d.n_in, d.n_out, layer_input(e, l, row), kernel, z)
+
+
 cdef void train_single(Engine e, Call* call) noexcept nogil:
     """Steps of one sample each.  Two rows of the buffers take turns: one has the sample, the other the next one."""
-    cdef ix s, row, last = call.first_step + call.steps - 1
+    cdef ix s, row, next_row, end = call.first_step + call.steps
     cdef int l
-    cdef Dense* first = &e.layers[0]
+    cdef real rate
+    cdef Dense* d
     cdef real* work = e.work
-    cdef bint ahead = first.n_out > 1, output = e.n_layers == 1
+    cdef bint ahead = e.layers[0].n_out > 1        # the first layer's z is made with the update of the sample before
     e.gather(call.order, call.first_step, 0, 1)
-    if ahead: e.forward_layer(0, 0, 1, False, work)
-    for s in range(call.first_step, last + 1):
+    if ahead: preactivate_row(e, 0, 0)
+    for s in range(call.first_step, end):
         row = (s - call.first_step) & 1
-        if not ahead: e.forward_layer(0, row, row + 1, not output or not e.fused, work)
-        elif not output or not e.fused: activate(first.activation, 1, first.n_out, first.output + row*first.ld, first.ld)
-        for l in range(1, e.n_layers): e.forward_layer(l, row, row + 1, l + 1 < e.n_layers or not e.fused, work)
+        next_row = row ^ 1
+        rate = e.rate(call, s)
+        for l in range(e.n_layers):
+            d = &e.layers[l]
+            if l or not ahead: preactivate_row(e, l, row)
+            if l + 1 < e.n_layers or not e.fused: activate(d.activation, 1, d.n_out, d.output + row*d.ld, d.ld)
         e.loss_and_delta(row, row + 1, 1)
         for l in range(e.n_layers - 1, 0, -1): e.backward_data(l, row, row + 1, 1, work)
-        if s < last: e.gather(call.order, s + 1 - (row ^ 1), row ^ 1, (row ^ 1) + 1)
-        for l in range(e.n_layers - 1, -1, -1):
-            if l == 0 and ahead and s < last:
-                kernel_step(e, 0, row, e.rate(call, s), e.input + (row ^ 1)*e.input_ld, first.output + (row ^ 1)*first.ld, work)
-            else: kernel_step(e, l, row, e.rate(call, s), NULL, NULL, work)
+        for l in range(e.n_layers - 1, 0, -1): kernel_step(e, l, row, rate, NULL, NULL, work)
+        if s + 1 < end: e.gather(call.order, s + 1 - next_row, next_row, next_row + 1)
+        if ahead and s + 1 < end:
+            kernel_step(e, 0, row, rate, e.input + next_row*e.input_ld, e.layers[0].output + next_row*e.layers[0].ld, work)
+        else: kernel_step(e, 0, row, rate, NULL, NULL, work)
         e.add_losses(row, 1, call)
         call.steps_done += 1
         if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s

@@ -37,6 +37,9 @@ cdef inline real dot(ix n, const real* a, const real* b) noexcept nogil:
     cdef real s[LANES]
     cdef ix i = 0
     cdef int j
+    if n <= 4:                                     # the same sum, of what is not 0
+        for j in range(4): s[j] = fmadd(a[j], b[j], R(0)) if j < n else R(0)
+        return (s[0] + s[2]) + (s[1] + s[3])
     for j in range(LANES//VL): acc[j] = vzero()
     while i + LANES <= n:
         for j in range(LANES//VL): acc[j] = vfmadd(vload(a + i + j*VL), vload(b + i + j*VL), acc[j])
