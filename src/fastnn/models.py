@@ -587,6 +587,45 @@ class Sequential:
         """`predict`."""
         return self.predict(x)
 
+    def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
+        """A function for loops that call the model again and again: `predict` at a fixed number of samples.
+
+        Parameters
+        ----------
+        rows : int
+            Samples of a call.
+
+        Returns
+        -------
+        Callable
+            Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
+            model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
+            copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
+            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
+            has buffers of its own: give every thread one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Sequential, layers
+        >>> policy = Sequential([layers.Input((4,)), layers.Dense(16, "tanh"), layers.Dense(2)], seed=0).predictor()
+        >>> observation = np.zeros(4, np.float32)
+        >>> policy(observation)
+        array([0., 0.], dtype=float32)
+        """
+        self._need_build()
+        rows = validation.integer("rows", rows, low=1)
+        n_in = self._known_inputs()
+
+        def convert(x: Any) -> np.ndarray:
+            x = validation.array("x", x, self.dtype)
+            if x.shape != (rows, n_in) and not (rows == 1 and x.shape == (n_in,)):
+                raise ValueError(f"x has shape {x.shape}, expected {(rows, n_in)}{f' or {(n_in,)}' if rows == 1 else ''}")
+            return x
+
+        result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
+        return result
+
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
         n_threads = self._threads(len(x), passes=1)
         total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)

@@ -69,6 +69,7 @@ cdef int fill_optimizer(Optimizer* o, int kind, double momentum, double beta_2, 
 include "engine.pxi"
 include "single.pxi"
 include "tiny.pxi"
+include "predictor.pxi"
 
 THREADS = bool(FASTNN_THREADS)
 MAX_THREADS = <int>MAX_TEAM
