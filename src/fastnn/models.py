@@ -402,6 +402,7 @@ class Sequential:
         if self._engine is None:
             self.build(x.shape[1])
         optimizer.flat_state(self._parameters)  # raises where it has another model's
+        n_threads = self._threads(batch_size)
 
         history = callbacks_.History()
         batch_size = min(batch_size, len(x))
@@ -424,7 +425,7 @@ class Sequential:
                         "optimizer.learning_rate may be set"
                     )
                 order = (self.seed, self._epochs) if shuffle else None
-                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress)
+                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress, n_threads)
                 self._epochs += 1
                 logs = self._logs(total, hits, len(x))
                 if bad >= 0 and not warned:
@@ -449,7 +450,7 @@ class Sequential:
         w = self._by_class(class_weight, y, w)
         if self._engine is None:
             self.build(x.shape[1])
-        total, hits, _ = self._train(x, y, w, len(x), None, None)
+        total, hits, _ = self._train(x, y, w, len(x), None, None, self._threads(len(x)))
         values = list(self._logs(total, hits, len(x)).values())
         return values if len(values) > 1 else values[0]
 
@@ -461,6 +462,7 @@ class Sequential:
         batch_size: int,
         order: tuple[int, int] | None,
         progress: Callable[[int], None] | None,
+        n_threads: int,
     ) -> tuple[float, float, int]:
         """Train one epoch, its samples in the order drawn from (seed, epoch) or as they come.
 
@@ -468,7 +470,7 @@ class Sequential:
         """
         optimizer, _ = self._compiled()
         state = optimizer.flat_state(self._parameters)
-        steps, n_threads = -(-len(x) // batch_size), self._threads(batch_size)
+        steps = -(-len(x) // batch_size)
 
         def train(engine: Any) -> tuple[float, float, int]:
             engine.set_optimizer(*optimizer.hyperparameters(), state)
@@ -618,10 +620,11 @@ class Sequential:
         n_in = self._known_inputs()
 
         def convert(x: Any) -> np.ndarray:
-            x = validation.array("x", x, self.dtype)
-            if x.shape != (rows, n_in) and not (rows == 1 and x.shape == (n_in,)):
-                raise ValueError(f"x has shape {x.shape}, expected {(rows, n_in)}{f' or {(n_in,)}' if rows == 1 else ''}")
-            return x
+            given = validation.array("x", x, self.dtype)
+            if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
+                expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
+                raise ValueError(f"x has shape {given.shape}, expected {expected}")
+            return given
 
         result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
         return result

@@ -63,7 +63,6 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
     cdef real chain[4]
     cdef vec acc, step
     cdef vec sums[4]
-    memset(e.work, 0, GEMM_WORK*sizeof(real))
     for l in range(n_layers):
         d, dense = &t[l], &e.layers[l]
         d.n_in, d.n_out, d.ld, d.output, d.delta = dense.n_in, dense.n_out, dense.ld, dense.output, dense.delta
@@ -71,6 +70,7 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
         d.kernel = at
         d.bias = at + (1 if d.n_out == 1 else d.n_in)*VL
         at = d.bias + VL
+    memset(e.work, 0, (at - e.work)*sizeof(real))
     tiny_kernels(e, t, False)
     for s in range(call.first_step, call.first_step + call.steps):
         start = s*call.batch
