@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from . import step
 from .cases import CASES
 from .peers import PEERS
 
@@ -12,24 +11,44 @@ from .peers import PEERS
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure fastnn against its peers.")
     commands = parser.add_subparsers(dest="command", required=True)
-    parsed = commands.add_parser("step", help="time of one training step")
-    parsed.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), help="which networks (default: all)")
-    parsed.add_argument(
-        "--peer", nargs="+", choices=PEERS, default=list(PEERS), help="which libraries (default: all installed)"
-    )
-    parsed.add_argument("--threads", type=int, default=1, help="threads of every peer (default: 1)")
-    parsed.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default: 7)")
-    parsed.add_argument("--seconds", type=float, default=0.5, help="quiet time of one peer in one round (default: 0.5)")
-    slices = "seconds of one timing; shorter where a neighbour on the core pauses only briefly (default: 0.02)"
-    parsed.add_argument("--slice", type=float, default=0.02, help=slices)
-    worker = commands.add_parser("worker")  # what step starts for each peer
+
+    train = commands.add_parser("train", help="time of a training step, in fastnn and in every peer installed")
+    train.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), help="which networks (default: all)")
+    peers(train, list(PEERS))
+    timing(train, threads=[1], rounds=5, seconds=0.5)
+
+    worker = commands.add_parser("worker")  # what train and sweep start for each peer
     worker.add_argument("peer", choices=PEERS)
     worker.add_argument("threads", type=int)
-    options = parser.parse_args()
-    if options.command == "worker":
-        step.work(options.peer, options.threads)
-    else:
-        step.main(options.case, options.peer, options.threads, options.rounds, options.seconds, options.slice)
+    worker.add_argument("cpus")
+
+    options = vars(parser.parse_args())
+    command = options.pop("command")
+    # Each is imported when it is asked for: a worker must not load what it does not measure.
+    if command == "worker":
+        from .workers import work
+
+        work(options["peer"], options["threads"], list(map(int, options["cpus"].split(","))))
+    elif command == "train":
+        from .train import run
+
+        run(**options)
+
+
+def peers(parser: argparse.ArgumentParser, default: list[str]) -> None:
+    text = "which libraries (default: all installed)"
+    parser.add_argument("--peer", nargs="+", choices=default, default=default, help=text)
+
+
+def timing(parser: argparse.ArgumentParser, threads: list[int], rounds: int, seconds: float) -> None:
+    text = f"threads of every peer, 0 for automatic (default: {' '.join(map(str, threads))})"
+    parser.add_argument("--threads", type=int, nargs="+", default=threads, help=text)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"interleaved rounds (default: {rounds})")
+    text = f"quiet time of one peer in one round (default: {seconds})"
+    parser.add_argument("--seconds", type=float, default=seconds, help=text)
+    text = "seconds of one timing at least; shorter where a neighbour on the core pauses only briefly (default: 0.02)"
+    parser.add_argument("--slice", type=float, default=0.02, help=text)
+    parser.add_argument("--json", metavar="FILE", help="write the results there, whatever happens later")
 
 
 if __name__ == "__main__":
