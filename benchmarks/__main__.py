@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .cases import CASES
+from .cases import CASES, WIDTHS
 from .peers import PEERS
 
 
@@ -14,8 +14,13 @@ def main() -> None:
 
     train = commands.add_parser("train", help="time of a training step, in fastnn and in every peer installed")
     train.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), help="which networks (default: all)")
-    peers(train, list(PEERS))
+    peers(train, list(PEERS), list(PEERS))
     timing(train, threads=[1], rounds=5, seconds=0.5)
+
+    sweep = commands.add_parser("sweep", help="time of a training step as the width of a network grows")
+    sweep.add_argument("--width", nargs="+", type=int, default=WIDTHS, help="which widths (default: 8 to 1024)")
+    peers(sweep, list(PEERS), ["fastnn", "torch"])
+    timing(sweep, threads=[1, 0], rounds=3, seconds=0.2)
 
     worker = commands.add_parser("worker")  # what train and sweep start for each peer
     worker.add_argument("peer", choices=PEERS)
@@ -30,14 +35,18 @@ def main() -> None:
 
         work(options["peer"], options["threads"], list(map(int, options["cpus"].split(","))))
     elif command == "train":
-        from .train import run
+        from .train import run as train_run
 
-        run(**options)
+        train_run(**options)
+    elif command == "sweep":
+        from .sweep import run as sweep_run
+
+        sweep_run(**options)
 
 
-def peers(parser: argparse.ArgumentParser, default: list[str]) -> None:
-    text = "which libraries (default: all installed)"
-    parser.add_argument("--peer", nargs="+", choices=default, default=default, help=text)
+def peers(parser: argparse.ArgumentParser, choices: list[str], default: list[str]) -> None:
+    text = f"which libraries (default: {'all' if default == choices else ' '.join(default)}, where installed)"
+    parser.add_argument("--peer", nargs="+", choices=choices, default=default, help=text)
 
 
 def timing(parser: argparse.ArgumentParser, threads: list[int], rounds: int, seconds: float) -> None:

@@ -63,6 +63,16 @@ CASES = {
 }
 
 
+# fmt: off
+WIDTHS = [8, 15, 16, 17, 31, 33, 45, 46, 64, 65, 100, 127, 128, 129, 200, 256, 257, 384, 512, 513, 768, 1024]
+# fmt: on
+
+
+def sweep_case(width: int) -> Case:
+    """What `python -m benchmarks sweep` trains at each width."""
+    return Case((10, width, width, 10), "relu", "ce", "adam", 128, 1280, 1e-3)
+
+
 def data(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """x float32 (N, in), and y: int32 classes for ce, else float32 (N, out); what a random teacher says."""
     rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ class Yardstick:
     def is_quiet(self) -> bool:
         if len(self.cpus) == 1 or not hasattr(os, "sched_setaffinity"):
             return self._is_quiet()
+        time.sleep(0.002)  # the threads of a pool may spin for a while behind their work
         quiet = True
         for cpu in self.cpus:  # of this thread alone: those of a library are where they were
             os.sched_setaffinity(0, {cpu})

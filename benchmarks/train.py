@@ -69,11 +69,8 @@ def measure(
             losses[peer] = workers[peer].ask("learn", case)
         except WorkerError as error:
             leave_out(peer, str(error))
-    comparable = {peer: loss for peer, loss in losses.items() if loss is not None}
-    reference = comparable.get(REFERENCE, next(iter(comparable.values()), 0.0))
-    for peer, loss in comparable.items():
-        if not abs(loss - reference) <= CHECK_TOLERANCE * abs(reference):
-            leave_out(peer, f"reached the loss {loss:.5g} instead of {reference:.5g}: not the same training")
+    for peer, reason in differing(losses).items():
+        leave_out(peer, reason)
     answers: dict[str, list[Any]] = {peer: [] for peer in able}
     for i in range(rounds):
         for peer in list(able):
@@ -86,6 +83,17 @@ def measure(
         workers[peer].ask("forget", case)
     rows = [statistics_of(name, workers[peer].threads, peer, answers[peer], losses[peer]) for peer in able]
     return rows, failed
+
+
+def differing(losses: dict[str, float | None]) -> dict[str, str]:
+    """The peers that learned something else, and what; those without a loss cannot be compared."""
+    comparable = {peer: loss for peer, loss in losses.items() if loss is not None}
+    reference = comparable.get(REFERENCE, next(iter(comparable.values()), 0.0))
+    return {
+        peer: f"reached the loss {loss:.5g} instead of {reference:.5g}: not the same training"
+        for peer, loss in comparable.items()
+        if not abs(loss - reference) <= CHECK_TOLERANCE * abs(reference)
+    }
 
 
 def statistics_of(name: str, threads: int, peer: str, answers: list[Any], loss: float | None) -> dict[str, Any]:
@@ -116,10 +124,13 @@ def statistics_of(name: str, threads: int, peer: str, answers: list[Any], loss: 
     }
 
 
+def in_words(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads > 1)}" if threads else "automatic threads"
+
+
 def heading(threads: int) -> str:
-    title = f"{threads} thread{'s' * (threads > 1)}" if threads else "automatic threads"
     columns = f"{'case':12}{'peer':15}{'a step':>10}{'quartiles':>22}{'GFLOP/s':>9}{'of flops':>9}{'of limit':>9}"
-    return f"\nfloat32, {title}\n{columns}{'fastnn':>11}{'quiet':>7}"
+    return f"\nfloat32, {in_words(threads)}\n{columns}{'fastnn':>11}{'quiet':>7}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:

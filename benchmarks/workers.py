@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -52,8 +53,10 @@ class Worker:
         assert self.process.stdout is not None
         line = ""
         try:
+            self._let(True)
             print(json.dumps({"do": do, "case": case, **question}), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
+            self._let(False)
         except BrokenPipeError:
             pass
         if not line:
@@ -65,8 +68,14 @@ class Worker:
             raise WorkerError(answer["error"])
         return answer["result"]
 
+    def _let(self, go: bool) -> None:
+        """Stop the process while others are measured: the threads of a library's pool may still be spinning."""
+        if self.process is not None and hasattr(signal, "SIGSTOP"):
+            self.process.send_signal(signal.SIGCONT if go else signal.SIGSTOP)
+
     def close(self) -> None:
         if self.process is not None:
+            self._let(True)
             assert self.process.stdin is not None
             self.process.stdin.close()
             self.process.wait()
