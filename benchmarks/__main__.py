@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from .cases import CASES, WIDTHS
 from .peers import PEERS
@@ -21,6 +22,12 @@ def main() -> None:
     sweep.add_argument("--width", nargs="+", type=int, default=WIDTHS, help="which widths (default: 8 to 1024)")
     peers(sweep, list(PEERS), ["fastnn", "torch"])
     timing(sweep, threads=[1, 0], rounds=3, seconds=0.2)
+
+    kernels = commands.add_parser("kernels", help="matrix products, activations, losses, optimizers (pytest-benchmark)")
+    kinds = ["products", "activations", "losses", "optimizers"]
+    kernels.add_argument("--only", nargs="+", choices=kinds, help="which kinds (default: all)")
+    kernels.add_argument("--seconds", type=float, default=0.3, help="time for one kernel of one peer (default: 0.3)")
+    kernels.add_argument("--json", metavar="FILE", help="write the results there")
 
     worker = commands.add_parser("worker")  # what train and sweep start for each peer
     worker.add_argument("peer", choices=PEERS)
@@ -42,6 +49,10 @@ def main() -> None:
         from .sweep import run as sweep_run
 
         sweep_run(**options)
+    elif command == "kernels":
+        from .kernels.command import run as kernels_run
+
+        sys.exit(kernels_run(**options))
 
 
 def peers(parser: argparse.ArgumentParser, choices: list[str], default: list[str]) -> None:

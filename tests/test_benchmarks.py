@@ -21,7 +21,7 @@ def test_fastnn_and_numpy_learn_the_same(name: str) -> None:
         trainer = PEERS[peer].make(case, 1)
         trainer.train(STEPS // trainer.unit, False)
         learned[peer] = loss_of(case, first_weights(case), x, y) - loss_of(case, trainer.weights(), x, y)
-    # Not the weights: Adam's first steps have the size η and the gradient's sign, which rounding turns where it is near 0.
+    # Not the weights: Adam's first steps have the size η and the gradient's sign, which rounding turns near 0.
     assert learned["fastnn"] == pytest.approx(learned["numpy"], rel=2e-3)
 
 
