@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 from .cases import CASES, WIDTHS
 from .peers import PEERS
+
+USE = ["inference", "imports", "sizes", "first"]
 
 
 def main() -> None:
@@ -29,7 +32,20 @@ def main() -> None:
     kernels.add_argument("--seconds", type=float, default=0.3, help="time for one kernel of one peer (default: 0.3)")
     kernels.add_argument("--json", metavar="FILE", help="write the results there")
 
-    worker = commands.add_parser("worker")  # what train and sweep start for each peer
+    use = commands.add_parser("use", help="inference, import, size of the packages, time to the first trained model")
+    use.add_argument("--only", nargs="+", choices=USE, default=USE, help="which parts (default: all)")
+    timing(use, threads=[1], rounds=5, seconds=0.2)
+
+    # What the commands above start as processes of their own.
+    infer = commands.add_parser("infer")
+    infer.add_argument("threads", type=int)
+    infer.add_argument("rounds", type=int)
+    infer.add_argument("seconds", type=float)
+    infer.add_argument("length", type=float)
+    infer.add_argument("cpus")
+    first = commands.add_parser("first")
+    first.add_argument("peer", choices=PEERS)
+    worker = commands.add_parser("worker")
     worker.add_argument("peer", choices=PEERS)
     worker.add_argument("threads", type=int)
     worker.add_argument("cpus")
@@ -40,7 +56,7 @@ def main() -> None:
     if command == "worker":
         from .workers import work
 
-        work(options["peer"], options["threads"], list(map(int, options["cpus"].split(","))))
+        work(**options)
     elif command == "train":
         from .train import run as train_run
 
@@ -49,6 +65,21 @@ def main() -> None:
         from .sweep import run as sweep_run
 
         sweep_run(**options)
+    elif command == "use":
+        from .use import run as use_run
+
+        use_run(**options)
+    elif command == "infer":
+        from .workers import stay_on
+
+        stay_on(options.pop("cpus"))
+        from .inference import measure
+
+        print(json.dumps(measure(**options)))
+    elif command == "first":
+        from .use import train_first
+
+        train_first(**options)
     elif command == "kernels":
         from .kernels.command import run as kernels_run
 

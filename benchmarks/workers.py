@@ -33,17 +33,9 @@ class Worker:
         self.process: subprocess.Popen | None = None
 
     def _start(self) -> subprocess.Popen:
-        cpus = sorted(affinity())
-        environment = os.environ | PEERS[self.peer].environment | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        if self.threads:
-            cpus = cpus[-self.threads :]
-            environment |= dict.fromkeys(_POOLS, str(self.threads))
-        else:
-            environment = {name: value for name, value in environment.items() if name not in _POOLS}
-        if self.threads == 1:
-            environment["XLA_FLAGS"] = environment.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-        numbers = ",".join(map(str, cpus))
-        command = [sys.executable, "-m", "benchmarks", "worker", self.peer, str(self.threads), numbers]
+        environment, cpus = surroundings(self.threads)
+        environment |= PEERS[self.peer].environment
+        command = [sys.executable, "-m", "benchmarks", "worker", self.peer, str(self.threads), cpus]
         return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, do: str, case: Case, **question: Any) -> Any:
@@ -81,10 +73,28 @@ class Worker:
             self.process.wait()
 
 
-def work(peer: str, threads: int, cpus: list[int]) -> None:
+def surroundings(threads: int) -> tuple[dict[str, str], str]:
+    """The environment, and the numbers of the processors, of a process that is to use so many threads, 0 for all."""
+    cpus = sorted(affinity())
+    environment = {name: value for name, value in os.environ.items() if name not in _POOLS}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if threads:
+        cpus = cpus[-threads:]
+        environment |= dict.fromkeys(_POOLS, str(threads))
+    if threads == 1:
+        environment["XLA_FLAGS"] = environment.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    return environment, ",".join(map(str, cpus))
+
+
+def stay_on(cpus: str) -> None:
+    """Let this process use these processors alone, before a library counts them for its pool."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, list(map(int, cpus.split(","))))
+
+
+def work(peer: str, threads: int, cpus: str) -> None:
     """The answering side."""
-    if hasattr(os, "sched_setaffinity"):  # before a library counts the processors for its pool
-        os.sched_setaffinity(0, cpus)
+    stay_on(cpus)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not stand among the answers
     desk = Desk(peer, threads)

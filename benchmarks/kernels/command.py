@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ..results import document, duration, geometric_mean, save
-from ..timing import affinity
+from ..workers import stay_on, surroundings
 
 FOLDER = Path(__file__).parent
 
 
 def run(only: list[str] | None, seconds: float, json: str | None) -> int:
     """The command; its arguments are those of the command line."""
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environment["XLA_FLAGS"] = environment.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-    if hasattr(os, "sched_setaffinity"):  # XLA takes its threads from it
-        os.sched_setaffinity(0, {max(affinity())})
+    environment, cpus = surroundings(1)
+    stay_on(cpus)
     files = [str(FOLDER / f"bench_{name}.py") for name in only] if only else [str(FOLDER)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.json"
