@@ -55,6 +55,16 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
         "labels",
         ["accuracy"],
     ),
+    "narrow": (
+        2,
+        [(2, "sigmoid"), (3, "tanh"), (1, "sigmoid")],
+        "binary_crossentropy",
+        lambda: optimizers.SGD(0.5),
+        "binary",
+        ["accuracy"],
+    ),
+    "whole vectors": (7, [(32, "relu"), (16, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
+    "one unit": (5, [(1, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
 }
 
 
@@ -200,7 +210,7 @@ def test_a_prediction_does_not_depend_on_the_samples_beside_it(case: str, dtype:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (1300, 700)])
+@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (29, 8), (20, 3), (1300, 700)])
 def test_steps_by_hand_are_the_steps_of_fit(n: int, batch_size: int, case: str, dtype: str, threads: int) -> None:
     fastnn.set_num_threads(threads)
     x, y = data(case, n)
@@ -282,7 +292,7 @@ def digest() -> str:
     found = hashlib.sha256()
     for case in CASES:
         for dtype in DTYPES:
-            for n, batch_size in ((70, 16), (700, 600)):
+            for n, batch_size in ((70, 16), (700, 600), (40, 1), (41, 7)):
                 parameters, history = train(case, dtype, n, batch_size)
                 found.update(parameters)
                 found.update(json.dumps(history).encode())

@@ -402,6 +402,7 @@ class Sequential:
         if self._engine is None:
             self.build(x.shape[1])
         optimizer.flat_state(self._parameters)  # raises where it has another model's
+        n_threads = self._threads(batch_size)
 
         history = callbacks_.History()
         batch_size = min(batch_size, len(x))
@@ -424,7 +425,7 @@ class Sequential:
                         "optimizer.learning_rate may be set"
                     )
                 order = (self.seed, self._epochs) if shuffle else None
-                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress)
+                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress, n_threads)
                 self._epochs += 1
                 logs = self._logs(total, hits, len(x))
                 if bad >= 0 and not warned:
@@ -449,7 +450,7 @@ class Sequential:
         w = self._by_class(class_weight, y, w)
         if self._engine is None:
             self.build(x.shape[1])
-        total, hits, _ = self._train(x, y, w, len(x), None, None)
+        total, hits, _ = self._train(x, y, w, len(x), None, None, self._threads(len(x)))
         values = list(self._logs(total, hits, len(x)).values())
         return values if len(values) > 1 else values[0]
 
@@ -461,6 +462,7 @@ class Sequential:
         batch_size: int,
         order: tuple[int, int] | None,
         progress: Callable[[int], None] | None,
+        n_threads: int,
     ) -> tuple[float, float, int]:
         """Train one epoch, its samples in the order drawn from (seed, epoch) or as they come.
 
@@ -468,7 +470,7 @@ class Sequential:
         """
         optimizer, _ = self._compiled()
         state = optimizer.flat_state(self._parameters)
-        steps, n_threads = -(-len(x) // batch_size), self._threads(batch_size)
+        steps = -(-len(x) // batch_size)
 
         def train(engine: Any) -> tuple[float, float, int]:
             engine.set_optimizer(optimizer.hyperparameters(), state)
@@ -586,6 +588,46 @@ class Sequential:
     def __call__(self, x: Any) -> np.ndarray:
         """`predict`."""
         return self.predict(x)
+
+    def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
+        """A function for loops that call the model again and again: `predict` at a fixed number of samples.
+
+        Parameters
+        ----------
+        rows : int
+            Samples of a call.
+
+        Returns
+        -------
+        Callable
+            Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
+            model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
+            copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
+            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
+            has buffers of its own: give every thread one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Sequential, layers
+        >>> policy = Sequential([layers.Input((4,)), layers.Dense(16, "tanh"), layers.Dense(2)], seed=0).predictor()
+        >>> observation = np.zeros(4, np.float32)
+        >>> policy(observation)
+        array([0., 0.], dtype=float32)
+        """
+        self._need_build()
+        rows = validation.integer("rows", rows, low=1)
+        n_in = self._known_inputs()
+
+        def convert(x: Any) -> np.ndarray:
+            given = validation.array("x", x, self.dtype)
+            if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
+                expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
+                raise ValueError(f"x has shape {given.shape}, expected {expected}")
+            return given
+
+        result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
+        return result
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
         n_threads = self._threads(len(x), passes=1)

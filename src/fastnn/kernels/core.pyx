@@ -75,6 +75,9 @@ cdef int fill_optimizer(Optimizer* o, dict hyperparameters, tuple state, Py_ssiz
 
 include "engine.pxi"
 include "updater.pxi"
+include "single.pxi"
+include "tiny.pxi"
+include "predictor.pxi"
 
 THREADS = bool(FASTNN_THREADS)
 MAX_THREADS = <int>MAX_TEAM

@@ -288,9 +288,12 @@ cdef class Engine:
         cdef const real* kernel = self.parameters + d.kernel
         cdef const real* gate = e.output + r0*e.ld if e.activation == RELU else NULL
         cdef ix r, k
-        if chunk_rows < DOT_ROWS and d.n_out > 1:
+        if chunk_rows < DOT_ROWS:
             for r in range(r0, r1):
-                for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
+                if d.n_out == 1:                   # the kernel (n_in, 1) is its own transpose
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = fmadd(d.delta[r], kernel[k], R(0))
+                else:
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
             activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
             return
         # A single output's kernel (n_in, 1) is its own transpose.
@@ -308,21 +311,40 @@ cdef class Engine:
         else: gemm(k1 - k0, d.n_out, rows, a, 1, lda, delta, d.ld, 1, g, d.n_out, NULL, mode, False, NULL, work)
 
     cdef void backward_bias(self, int l, ix base, ix rows, Mode mode) noexcept nogil:
+        """The bias's gradient, the sum of the delta's rows: four chains of every fourth row, so that additions overlap, then
+        pairs of them."""
         cdef Dense* d = &self.layers[l]
         cdef real* g = self.gradients + d.kernel + d.n_in*d.n_out
         cdef const real* delta = d.delta + base*d.ld
-        cdef real s[LANES]
-        cdef ix r, n = 0, j, width
-        while n < d.n_out:
-            width = min(d.n_out - n, <ix>LANES)
-            for j in range(LANES): s[j] = R(0)
-            for r in range(rows):
-                for j in range(width): s[j] += delta[r*d.ld + n + j]
-            for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
+        cdef real c[4]
+        cdef real total[4*64]
+        cdef ix r, n = 0, width
+        cdef int i
+        if d.n_out == 1:
+            for i in range(4): c[i] = R(0)
+            for r in range(0, rows - 3, 4):
+                for i in range(4): c[i] += delta[r + i]
+            for r in range(rows & ~3, rows): c[r & 3] += delta[r]
+            total[0] = (c[0] + c[2]) + (c[1] + c[3])
+            g[0] = g[0] + total[0] if mode == ADD else total[0]
+            return
+        while n < d.n_out:                         # four vectors of columns at once, two, or one: none past the row's padding
+            width = min(d.n_out - n, <ix>4*VL if d.n_out - n > 3*VL else <ix>2*VL)
+            if width > 2*VL: column_sums(4, rows, delta + n, d.ld, total)
+            elif width > VL: column_sums(2, rows, delta + n, d.ld, total)
+            else: column_sums(1, rows, delta + n, d.ld, total)
+            if mode == ADD:
+                for r in range(width): g[n + r] += total[r]
+            else: memcpy(g + n, total, width*sizeof(real))
             n += width
 
     cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
         update(&self.optimizer, &step.rates, first, n, self.parameters, g)
+
+    cdef inline void set_rates(self, Call* call, ix s, Rates* rates) noexcept nogil:
+        """Of step s of the call's epoch."""
+        cdef ix done = s - call.first_step
+        step_rates(&self.optimizer.h, call.rates[done*call.rate_stride], call.iterations + done + 1, rates)
 
     cdef inline ix update_rows(self, Dense* d) noexcept nogil:
         """Rows of a kernel whose gradient is made, and used, before the next rows'."""
@@ -413,9 +435,7 @@ cdef class Engine:
         for s in range(call.first_step, call.first_step + call.steps):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
-            if call.train:
-                step_rates(&self.optimizer.h, call.rates[(s - call.first_step)*call.rate_stride],
-                           call.iterations + (s - call.first_step) + 1, &step.rates)
+            if call.train: self.set_rates(call, s, &step.rates)
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, self.chunk)
@@ -532,7 +552,7 @@ cdef class Engine:
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
         self.forward_rows = self.steps_done = 0
-        self.reserve(min(batch_size, self.chunk, self.samples), threads)
+        self.reserve(max(min(batch_size, self.chunk, self.samples), <ix>2), threads)      # two: see train_single
         call.order = self.draw_order(order_key)
         self.progress = progress
         try:
@@ -640,7 +660,9 @@ cdef inline void* take(char** at, ix n) noexcept nogil:
 cdef int train_member(void* argument, int member, int members) noexcept nogil:
     cdef Call* call = <Call*>argument
     cdef uint64_t mode = flush_subnormals()
-    (<Engine>call.engine).train_member(call, member, members)
+    if call.train and members == 1 and is_tiny(<Engine>call.engine, call): train_tiny(<Engine>call.engine, call)
+    elif call.train and members == 1 and call.batch == 1: train_single(<Engine>call.engine, call)
+    else: (<Engine>call.engine).train_member(call, member, members)
     restore_subnormals(mode)
     return 0
 

@@ -144,6 +144,17 @@ cdef inline double norm_scale(const Hyperparameters* h, double squares) noexcept
     return 1 if norm <= h.global_clipnorm else h.global_clipnorm/norm + (norm - norm)
 
 
+cdef inline bint needs_norm(const Hyperparameters* h) noexcept nogil:
+    """Whether no parameter may be updated before all gradients are known."""
+    return h.clipnorm > 0 or h.global_clipnorm > 0
+
+
+cdef inline bint is_plain_sgd(const Optimizer* o) noexcept nogil:
+    """Whether an update is w - rate g, and nothing else."""
+    return (o.h.rule == SGD and o.average == NULL and o.accumulated == NULL and o.h.weight_decay == 0 and o.h.clipvalue == 0
+            and not needs_norm(&o.h))
+
+
 # ---- one element -----------------------------------------------------------------------------------------------------
 
 cdef inline real moved(real old, real new, real keep) noexcept nogil:

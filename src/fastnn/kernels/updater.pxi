@@ -179,7 +179,7 @@ cdef class Updater:
     cdef void* prepare(self, UpdateCall* call, gradients, variables) except? NULL:
         """All that a call needs, in memory to be freed; NULL where an array does not fit.  Without variables: for sums alone."""
         cdef const Hyperparameters* h = &self.each[0].h
-        cdef bint norm = variables is None or ((h.clipnorm > 0 or h.global_clipnorm > 0) and not self.rates.hold)
+        cdef bint norm = variables is None or (needs_norm(h) and not self.rates.hold)
         cdef char* memory
         cdef int v
         if len(gradients) != self.n_variables or (variables is not None and len(variables) != self.n_variables): return NULL
