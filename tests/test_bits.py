@@ -19,6 +19,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, kernels, layers, losses, optimizers
+from fastnn.optimizers import schedules
 
 DTYPES = ["float32", "float64"]
 THREADS = [1, 2, 3, 5]
@@ -44,6 +45,23 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
         lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
         "binary",
         ["accuracy"],
+    ),
+    "clipped": (
+        33,
+        [(40, "tanh"), (17, "softmax")],
+        "sparse_categorical_crossentropy",
+        lambda: optimizers.RMSprop(
+            schedules.CosineDecayRestarts(0.01, 7),
+            momentum=0.5,
+            centered=True,
+            global_clipnorm=0.5,
+            weight_decay=0.1,
+            gradient_accumulation_steps=2,
+            use_ema=True,
+            ema_overwrite_frequency=2,
+        ),
+        "labels",
+        [],
     ),
     "regression": (3, [(33, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1, momentum=0.9), "real", []),
     "one input": (1, [(2, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),

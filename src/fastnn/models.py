@@ -41,6 +41,8 @@ class Sequential:
     seed : int
     optimizer, loss
         As compiled; None before.
+    epochs_trained : int
+        Epochs of `fit` so far: with the seed, the parameters and the optimizer's state all that training depends on.
     stop_training : bool
         Set by a callback to end `fit` after the epoch.
 
@@ -77,7 +79,7 @@ class Sequential:
         self._parameters: np.ndarray
         self._gradients: np.ndarray
         self._input: Input | None = None
-        self._epochs = 0  # trained so far: each draws its own order of the samples
+        self._epochs_trained = 0
         self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
         self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
         if not isinstance(layers, Iterable):
@@ -85,6 +87,15 @@ class Sequential:
         for layer in layers:
             self.add(layer)
         self._build_if_known()
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs of `fit` so far: which order of the samples comes next.  A training that goes on later assigns it."""
+        return self._epochs_trained
+
+    @epochs_trained.setter
+    def epochs_trained(self, value: int) -> None:
+        self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
@@ -150,11 +161,23 @@ class Sequential:
             for layer, n in zip(self.layers, sizes, strict=False)
         ]
         self._engine = kernels.Engine(program, parameters, gradients)
+        self._engine.set_penalties(
+            [
+                tuple((r.l1, r.l2) if r else (0.0, 0.0) for r in (layer.kernel_regularizer, layer.bias_regularizer))
+                for layer in self.layers
+            ]
+        )
         self._parameters, self._gradients = parameters, gradients
         for layer, n, own in zip(self.layers, sizes, shares, strict=False):
             layer.bind(self._engine, n, parameters[own], gradients[own])
         if self.loss is not None:
             self._set_loss()
+        self._announce_parameters()
+
+    def _announce_parameters(self) -> None:
+        """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
+        if self.optimizer is not None and self._engine is not None:
+            self.optimizer.expect(self._parameters, [array.size for array in self._weights()])
 
     def _build_if_known(self) -> None:
         if self._engine is None and self._input and self.layers:
@@ -207,6 +230,7 @@ class Sequential:
                 self._set_loss()
 
         self._work(change)
+        self._announce_parameters()
         self._build_if_known()
 
     def _specify(
@@ -315,7 +339,7 @@ class Sequential:
         self,
         x: Any,
         y: Any,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
@@ -333,8 +357,9 @@ class Sequential:
         x : array_like (N, in)
             Converted to the model's dtype once; no copy where it has it.
         y : array_like (N, out), or integer labels (N,) for sparse losses; (N,) means (N, 1)
-        batch_size : int, optional
-            Samples of an update, 32 by default; the last batch of an epoch may be shorter.
+        batch_size : int or "full", optional
+            Samples of an update, 32 by default; the last batch of an epoch may be shorter.  "full" is batch gradient
+            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them.
         epochs : int
             The epoch to stop before, counted from `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -369,7 +394,7 @@ class Sequential:
             On Ctrl-C, within a fraction of a second; the model is as it was after the last whole step.
         """
         optimizer, loss = self._compiled()
-        batch_size = 32 if batch_size is None else validation.integer("batch_size", batch_size, low=1)
+        size = _batch_size(batch_size)
         epochs = validation.integer("epochs", epochs)
         initial_epoch = validation.integer("initial_epoch", initial_epoch)
         share = validation.number("validation_split", validation_split, low=0, high=1, open_high=True)
@@ -402,15 +427,13 @@ class Sequential:
         if self._engine is None:
             self.build(x.shape[1])
         optimizer.flat_state(self._parameters)  # raises where it has another model's
-        n_threads = self._threads(batch_size)
+        size = len(x) if size is None else min(size, len(x))
+        n_threads = self._threads(size)
 
         history = callbacks_.History()
-        batch_size = min(batch_size, len(x))
         for callback in (progress_bar, history):
             observers.append(callback)
-        observers.set_params(
-            {"epochs": epochs, "steps": -(-len(x) // batch_size), "samples": len(x), "verbose": verbose}
-        )
+        observers.set_params({"epochs": epochs, "steps": -(-len(x) // size), "samples": len(x), "verbose": verbose})
         observers.set_model(self)
         self.stop_training = False
         warned = False
@@ -424,9 +447,9 @@ class Sequential:
                         "a callback compiled the model within fit, expected it to stay as it was; "
                         "optimizer.learning_rate may be set"
                     )
-                order = (self.seed, self._epochs) if shuffle else None
-                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress, n_threads)
-                self._epochs += 1
+                order = (self.seed, self.epochs_trained) if shuffle else None
+                total, hits, bad = self._train(x, y, w, size, order, observers.on_progress, n_threads)
+                self.epochs_trained += 1
                 logs = self._logs(total, hits, len(x))
                 if bad >= 0 and not warned:
                     warned = True
@@ -438,6 +461,7 @@ class Sequential:
                 observers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            optimizer.finalize_variable_values([self._parameters])
         finally:
             observers.on_train_end(logs)
         return history
@@ -711,3 +735,13 @@ class Sequential:
             return w
         result = validation.class_weights("class_weight", class_weight, y).astype(self.dtype)
         return result if w is None else w * result
+
+
+def _batch_size(value: Any) -> int | None:
+    """Samples of an update; None for all of them."""
+    if value is None:
+        return 32
+    if isinstance(value, str):
+        validation.choice("batch_size", value, ("full",))
+        return None
+    return validation.integer("batch_size", value, low=1)

@@ -24,6 +24,8 @@ include "activations.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
+include "team.pxi"
+include "pieces.pxi"
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 VECTOR_LENGTH = VL

@@ -10,18 +10,6 @@
 # A batch is worked on in chunks of at most `chunk` rows, which depends on the network alone: activations then stay in the
 # second cache however large the batch, and training needs no more memory for a large one.  Gradients add up over chunks.
 
-cdef extern from "team.h" nogil:
-    ctypedef struct team_barrier:
-        int members
-    ctypedef int (*team_function)(void*, int, int) noexcept nogil
-    int team_run(team_function, void*, int, team_barrier*)
-    void barrier_wait(team_barrier*)
-    double seconds()
-    uint64_t flush_subnormals()
-    void restore_subnormals(uint64_t)
-    enum: MAX_TEAM
-    enum: FASTNN_THREADS
-
 from cpython.exc cimport PyErr_CheckSignals
 
 cdef enum:
@@ -36,6 +24,11 @@ cdef double SIGNAL_SECONDS = 0.02      # how often Python's signals are looked a
 cdef double PROGRESS_SECONDS = 0.1     # and progress is reported, during an epoch
 
 
+cdef struct Penalty:           # on parameters w: l1 sum of |w| + l2 sum of w^2
+    double l1
+    double l2
+
+
 cdef struct Dense:
     ix n_in
     ix n_out
@@ -45,6 +38,8 @@ cdef struct Dense:
     ix ld                      # elements from one row of output and delta to the next
     real* output               # (rows, n_out): activations a
     real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
+    Penalty kernel_penalty
+    Penalty bias_penalty
 
 
 cdef struct Step:
@@ -77,11 +72,6 @@ cdef struct Call:
     team_barrier barrier
 
 
-cdef inline ix share(ix n, int member, int members, ix to) noexcept nogil:
-    """Where a member's share of n things begins; shares begin at multiples of `to`."""
-    return n if member == members else n*member//members//to*to
-
-
 cdef inline ix kernel_share(const Dense* d, int member, int members) noexcept nogil:
     """The first row of a member's share of a kernel."""
     return share(d.n_in, member, members, LINE if d.n_out == 1 else MR)
@@ -110,6 +100,9 @@ cdef class Engine:
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
     cdef object optimizer_arrays
+    cdef Pieces by_norm            # kernels and biases, where their gradients' norms are asked for
+    cdef object norm_sums
+    cdef bint penalized            # some layer has a penalty
     # buffers: rows of the input, of each layer's output and delta, of the targets
     cdef object arena
     cdef ix capacity
@@ -165,6 +158,7 @@ cdef class Engine:
 
     def __dealloc__(self):
         free(self.layers)
+        free(self.by_norm.pieces)
 
     # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
 
@@ -181,7 +175,38 @@ cdef class Engine:
     def set_optimizer(self, dict hyperparameters, tuple state):
         """`state`: arrays as long as the parameters."""
         fill_optimizer(&self.optimizer, hyperparameters, state, self.parameters_array.size)
+        if needs_norm(&self.optimizer.h): self.cut_pieces()
         self.optimizer_arrays = state
+
+    cdef int cut_pieces(self) except -1:
+        """Every kernel and bias is a piece."""
+        cdef Pieces* all_ = &self.by_norm
+        cdef Dense* d
+        cdef int i
+        if all_.pieces == NULL:
+            all_.pieces = <Piece*>calloc(2*self.n_layers, sizeof(Piece))
+            if all_.pieces == NULL: raise MemoryError()
+            for i in range(self.n_layers):
+                d = &self.layers[i]
+                all_.n_blocks = set_piece(&all_.pieces[all_.n_pieces], 0, d.kernel, d.n_in*d.n_out, all_.n_blocks)
+                all_.n_pieces += 1
+                if d.use_bias:
+                    all_.n_blocks = set_piece(&all_.pieces[all_.n_pieces], 0, d.kernel + d.n_in*d.n_out, d.n_out, all_.n_blocks)
+                    all_.n_pieces += 1
+            self.norm_sums = np.zeros(all_.n_blocks)
+        all_.each, all_.parameters, all_.gradients = &self.optimizer, &self.parameters, <const real**>&self.gradients
+        all_.sums = <double*>cnp.PyArray_DATA(self.norm_sums)
+        return 0
+
+    def set_penalties(self, list penalties):
+        """((l1, l2) of the kernel, (l1, l2) of the bias) for each layer."""
+        cdef int i
+        cdef Dense* d
+        self.penalized = False
+        for i in range(self.n_layers):
+            d = &self.layers[i]
+            (d.kernel_penalty.l1, d.kernel_penalty.l2), (d.bias_penalty.l1, d.bias_penalty.l2) = penalties[i]
+            if any(map(any, penalties[i])): self.penalized = True
 
     def bind(self, cnp.ndarray x, y, sample_weight):
         """Data for the calls that follow: x (N, n_in), y (N, n_out) or int32 labels (N,) or None, weights (N,) or None."""
@@ -338,6 +363,17 @@ cdef class Engine:
             else: memcpy(g + n, total, width*sizeof(real))
             n += width
 
+    cdef double penalty(self) noexcept nogil:
+        """The layers' penalties together, each summed in one order."""
+        cdef Dense* d
+        cdef double total = 0
+        cdef int l
+        for l in range(self.n_layers):
+            d = &self.layers[l]
+            total += penalty_sum(&d.kernel_penalty, d.n_in*d.n_out, self.parameters + d.kernel)
+            if d.use_bias: total += penalty_sum(&d.bias_penalty, d.n_out, self.parameters + d.kernel + d.n_in*d.n_out)
+        return total
+
     cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
         update(&self.optimizer, &step.rates, first, n, self.parameters, g)
 
@@ -351,13 +387,14 @@ cdef class Engine:
         return max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
 
     cdef void kernel_gradients(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, Call* call,
-                               real* work) noexcept nogil:
+                               bint last, real* work) noexcept nogil:
         """A member's rows of each kernel's gradient, and their update while that is in the cache; step NULL: gradients only.
+        The batch's `last` chunk adds the penalties'.
 
         The gradient of a batch of one chunk is used and forgotten: it stays in scratch, which spares the memory of writing it."""
         cdef Dense* d
         cdef int l
-        cdef ix k, k0, k1, end, block
+        cdef ix k, k0, k1, end, block, bias
         cdef real* g
         cdef real* scratch = work + GEMM_WORK
         for l in range(self.n_layers - 1, -1, -1):
@@ -371,11 +408,15 @@ cdef class Engine:
                 end = min(k + block, k1)
                 g = scratch if step and mode == SET else self.gradients + d.kernel + k*d.n_out
                 self.backward_weights(l, base, rows, k, end, mode, g, work)
+                if last: add_penalty_gradient(&d.kernel_penalty, (end - k)*d.n_out, self.parameters + d.kernel + k*d.n_out, g)
                 if step: self.update(step, d.kernel + k*d.n_out, (end - k)*d.n_out, g)
                 elif member == 0: self.look_around(call, rows*(end - k)*d.n_out)
                 k = end
             if d.use_bias and member == l % members:
                 self.backward_bias(l, base, rows, mode)
+                if last:
+                    bias = d.kernel + d.n_in*d.n_out
+                    add_penalty_gradient(&d.bias_penalty, d.n_out, self.parameters + bias, self.gradients + bias)
                 if step: self.update(step, d.kernel + d.n_in*d.n_out, d.n_out, self.gradients + d.kernel + d.n_in*d.n_out)
 
     cdef void update_all(self, int member, int members, const Step* step) noexcept nogil:
@@ -400,10 +441,11 @@ cdef class Engine:
         barrier_wait(&call.barrier)
         return call.leave[place]
 
-    cdef bint backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
+    cdef bint backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, bint last, const Step* step,
                              Call* call, real* work) noexcept nogil:
         """Loss, deltas and weight gradients of samples base .. base + rows, whose forward pass this member has made for its
-        share; then the update.  True where the call is to end, with no parameter changed."""
+        share; then the update.  `last`: of the batch, of which a share of `scale` is one sample's; step is given for the
+        last chunk alone.  True where the call is to end, with no parameter changed."""
         cdef ix r0 = base + share(rows, member, members, MR), r1 = base + share(rows, member + 1, members, MR)
         cdef int l
         if r1 > r0 and not call.wanted:
@@ -412,12 +454,15 @@ cdef class Engine:
                 if call.wanted: break
                 self.backward_data(l, r0, r1, rows, work)
                 if member == 0: self.look_around(call, (r1 - r0)*self.layers[l].n_in*self.layers[l].n_out)
+        if last and self.penalized and member == 0: call.loss += self.penalty()/scale      # before any parameter changes
         if self.meet(call, member, 0): return True
-        if step and rows*self.n_parameters > APART:
-            self.kernel_gradients(base, rows, member, members, mode, NULL, call, work)
+        if step and (needs_norm(&self.optimizer.h) or rows*self.n_parameters > APART):
+            self.kernel_gradients(base, rows, member, members, mode, NULL, call, last, work)
             if self.meet(call, member, 1): return True
-            self.update_all(member, members, step)
-        else: self.kernel_gradients(base, rows, member, members, mode, step, call, work)
+            if needs_norm(&self.optimizer.h) and not step.rates.hold:
+                update_pieces(&self.by_norm, &step.rates, member, members, &call.barrier)
+            else: self.update_all(member, members, step)
+        else: self.kernel_gradients(base, rows, member, members, mode, step, call, last, work)
         if member == 0: self.add_losses(base, rows, call)
         return False
 
@@ -430,6 +475,7 @@ cdef class Engine:
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
         cdef ix s, c, r0, r1, rows, start
+        cdef bint last
         cdef real* work = self.work + member*self.work_size
         memset(&step, 0, sizeof(Step))
         for s in range(call.first_step, call.first_step + call.steps):
@@ -444,8 +490,9 @@ cdef class Engine:
                 if r1 > r0:
                     self.gather(call.order, start + c, r0, r1)
                     self.forward(r0, r1, member, call, work)
-                if self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET,
-                                       &step if call.train and c + rows == step.rows else NULL, call, work): return
+                last = c + rows == step.rows
+                if self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET, last,
+                                       &step if call.train and last else NULL, call, work): return
                 c += rows
                 if member == 0:
                     if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
@@ -459,7 +506,8 @@ cdef class Engine:
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
-            if self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, NULL, call, work): return
+            if self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, c + rows == call.samples,
+                                   NULL, call, work): return
             c += rows
             if self.meet(call, member, 2): return
 
@@ -590,6 +638,7 @@ cdef class Engine:
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
         self.run(infer_member, &call, threads)
+        if self.penalized: call.loss += self.penalty()*<double>self.samples
         return call.loss, call.hits
 
     def predict(self, cnp.ndarray out, int threads):
@@ -638,6 +687,23 @@ cdef class Engine:
         return self.forward_rows
 
 
+cdef double penalty_sum(const Penalty* p, ix n, const real* w) noexcept nogil:
+    cdef double total = 0
+    if p.l1 != 0: total += p.l1*absolute_sum(n, w)
+    if p.l2 != 0: total += p.l2*square_sum(n, w, NULL)
+    return total
+
+
+cdef void add_penalty_gradient(const Penalty* p, ix n, const real* w, real* g) noexcept nogil:
+    """g <- g + l1 sign(w) + 2 l2 w; the sign of 0 is 0."""
+    cdef real l1 = R(p.l1), twice_l2 = R(2*p.l2)
+    cdef ix i
+    if p.l2 != 0:
+        for i in range(n): g[i] = fmadd(twice_l2, w[i], g[i])
+    if p.l1 != 0:
+        for i in range(n): g[i] += l1 if w[i] > R(0) else -l1 if w[i] < R(0) else w[i]
+
+
 cdef cnp.ndarray copy_rows(const real* source, ix rows, ix n, ix ld):
     cdef cnp.ndarray out = np.empty((rows, n), DTYPE)
     cdef real* to = <real*>cnp.PyArray_DATA(out)
@@ -661,7 +727,7 @@ cdef int train_member(void* argument, int member, int members) noexcept nogil:
     cdef Call* call = <Call*>argument
     cdef uint64_t mode = flush_subnormals()
     if call.train and members == 1 and is_tiny(<Engine>call.engine, call): train_tiny(<Engine>call.engine, call)
-    elif call.train and members == 1 and call.batch == 1: train_single(<Engine>call.engine, call)
+    elif call.train and members == 1 and is_single(<Engine>call.engine, call): train_single(<Engine>call.engine, call)
     else: (<Engine>call.engine).train_member(call, member, members)
     restore_subnormals(mode)
     return 0

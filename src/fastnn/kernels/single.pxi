@@ -112,6 +112,10 @@ cdef inline void preactivate_row(Engine e, int l, ix row) noexcept nogil:
         row_product(d.n_in, d.n_out, layer_input(e, l, row), kernel, z)
 
 
+cdef bint is_single(Engine e, Call* call) noexcept nogil:
+    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized
+
+
 cdef void train_single(Engine e, Call* call) noexcept nogil:
     """Steps of one sample each.  Two rows of the buffers take turns: one has the sample, the other the next one."""
     cdef ix s, row, next_row, end = call.first_step + call.steps

@@ -18,6 +18,20 @@ cdef inline double lane_sum(ix n, const real* x) noexcept nogil:
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 
 
+cdef double absolute_sum(ix n, const real* x) noexcept nogil:
+    """Sum of |x[i]| in float64: LANES sums, then pairs of them."""
+    cdef double s[LANES]
+    cdef ix i = 0
+    cdef int j
+    for j in range(LANES): s[j] = 0
+    while i < n:
+        for j in range(<int>min(n - i, <ix>LANES)): s[j] += <double>absolute(x[i + j])
+        i += LANES
+    for j in range(8): s[j] += s[j + 8]
+    for j in range(4): s[j] += s[j + 4]
+    return (s[0] + s[2]) + (s[1] + s[3])
+
+
 cdef inline double lane_sum_double(ix n, const double* x) noexcept nogil:
     """The same of float64 values."""
     cdef double s[8]

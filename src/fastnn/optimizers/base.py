@@ -167,6 +167,7 @@ class Optimizer:
         self._built_for: list[tuple[tuple[int, ...], np.dtype]]
         self._pieces: list[list[int]]
         self._updaters: list[tuple[Any, list[int]]] | None  # for each dtype: the compiled one, and its variables
+        self._expected: tuple[np.ndarray, list[int]] | None = None
         self._check_clips()
 
     def _rule(self) -> Rule:
@@ -243,6 +244,8 @@ class Optimizer:
             Where the optimizer has the state of other variables, or its options have changed to some that need another.
         """
         self._check_clips()
+        if pieces is None and self._expected and len(variables) == 1 and variables[0] is self._expected[0]:
+            pieces = [self._expected[1]]
         built_for = [(v.shape, v.dtype) for v in variables]
         names = self._state_names()
         if self._state is None:
@@ -263,6 +266,10 @@ class Optimizer:
             )
         if pieces is not None and (new := [list(lengths) for lengths in pieces]) != self._pieces:
             self._pieces, self._updaters = new, None
+
+    def expect(self, parameters: np.ndarray, pieces: Sequence[int]) -> None:
+        """Where this very array is the one variable, these are its pieces: what `build` takes them for."""
+        self._expected = parameters, list(pieces)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Copies of all that the next step depends on, apart from what `get_config` tells.
@@ -336,7 +343,7 @@ class Optimizer:
                 variable[...] = arrays[at]
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_updaters": None}
+        return vars(self) | {"_updaters": None, "_expected": None}
 
     # ---- steps ------------------------------------------------------------------------------------------------------
 
@@ -419,9 +426,9 @@ class Optimizer:
 
     # ---- for the engine ---------------------------------------------------------------------------------------------
 
-    def flat_state(self, parameters: np.ndarray, pieces: Sequence[int] | None = None) -> tuple[np.ndarray, ...]:
+    def flat_state(self, parameters: np.ndarray) -> tuple[np.ndarray, ...]:
         """The state of one flat vector of parameters, as the engine takes it."""
-        self.build([parameters], None if pieces is None else [pieces])
+        self.build([parameters])
         assert self._state is not None
         return self._state[0]
 
