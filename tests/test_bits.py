@@ -57,8 +57,6 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
             global_clipnorm=0.5,
             weight_decay=0.1,
             gradient_accumulation_steps=2,
-            use_ema=True,
-            ema_overwrite_frequency=2,
         ),
         "labels",
         [],

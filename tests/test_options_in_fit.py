@@ -206,7 +206,7 @@ def test_full_is_batch_gradient_descent_in_memory_that_does_not_grow() -> None:
     assert fitted.optimizer is not None
     assert fitted.optimizer.iterations == 3
     assert fitted._engine.chunk < len(x)
-    with pytest.raises(ValueError, match="batch_size is 'all', expected one of 'full'"):
+    with pytest.raises(TypeError, match="batch_size is 'all', expected an integer"):
         fitted.fit(X, Y, batch_size="all")
 
 

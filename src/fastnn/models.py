@@ -741,7 +741,6 @@ def _batch_size(value: Any) -> int | None:
     """Samples of an update; None for all of them."""
     if value is None:
         return 32
-    if isinstance(value, str):
-        validation.choice("batch_size", value, ("full",))
+    if isinstance(value, str) and value == "full":
         return None
     return validation.integer("batch_size", value, low=1)
