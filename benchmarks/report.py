@@ -26,7 +26,7 @@ LABELS = {
     "numpy": "NumPy",
     "torch": "PyTorch",
     "torch_compile": "PyTorch, compiled step",
-    "jax": "JAX, step",
+    "jax": "JAX",
     "jax_scan": "JAX, scan",
     "sklearn": "scikit-learn",
     "keras": "Keras on JAX",
