@@ -36,6 +36,9 @@ def main() -> None:
     use.add_argument("--only", nargs="+", choices=USE, default=USE, help="which parts (default: all)")
     timing(use, threads=[1], rounds=5, seconds=0.2)
 
+    report = commands.add_parser("report", help="tables and pictures of the documentation, from stored JSON")
+    report.add_argument("--docs", default="docs", metavar="FOLDER", help="with performance.md and benchmarks/*.json")
+
     # What the commands above start as processes of their own.
     infer = commands.add_parser("infer")
     infer.add_argument("threads", type=int)
@@ -69,6 +72,10 @@ def main() -> None:
         from .use import run as use_run
 
         use_run(**options)
+    elif command == "report":
+        from .report import run as report_run
+
+        report_run(**options)
     elif command == "infer":
         from .workers import stay_on
 

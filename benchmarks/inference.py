@@ -32,7 +32,6 @@ def fastnn(case: Case, weights: Weights, rows: int, threads: int) -> dict[str, C
     import fastnn as library
     from fastnn import layers
 
-    library.set_num_threads(threads or None)
     hidden = [layers.Dense(n, activation=case.activation) for n in case.sizes[1:-1]]
     model: Any = library.Sequential([layers.Input(case.sizes[:1]), *hidden, layers.Dense(case.sizes[-1])], seed=0)
     model.set_weights([array for pair in weights for array in pair])

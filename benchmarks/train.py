@@ -112,6 +112,7 @@ def statistics_of(name: str, threads: int, peer: str, answers: list[Any], loss: 
         "case": name,
         "peer": peer,
         "threads": threads,
+        "cores": cores,
         "loss": loss,
         **spread([one["seconds"] for one in slices]),
         "slices": len(slices),

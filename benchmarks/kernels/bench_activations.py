@@ -1,4 +1,7 @@
-"""Activations: f(x), and the gradient with respect to x from x and the gradient with respect to f(x)."""
+"""Activations: f(x), and the gradient with respect to x from the gradient with respect to f(x).
+
+In the gradient NumPy and PyTorch have f(x) from the forward pass, as in a network; fastnn and JAX compute it from x.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class Fit:
     """`Sequential.fit`, many epochs in one call."""
 
     def __init__(self, case: Case, threads: int) -> None:
-        fastnn.set_num_threads(threads or None)
+        # No set_num_threads: of the threads that its process may use, fastnn takes as many as a step pays for.
         self.case, self.unit = case, case.steps
         self.x, self.y = data(case)
         hidden = [layers.Dense(n, activation=case.activation) for n in case.sizes[1:-1]]
