@@ -55,6 +55,7 @@ cdef struct Optimizer:
 
 cdef struct Rates:
     # What all elements share during one step, made by step_rates().
+    bint begun                 # what does not change from step to step is there
     bint hold                  # the gradient is added up, and no parameter is updated
     bint overwrite             # the parameters take the value of their average
     real scale                 # of the gradient: 1/accumulation_steps, times what norm_scale() says
@@ -91,15 +92,19 @@ cdef inline double nadam_momentum(double beta_1, int64_t t) noexcept nogil:
 cdef void step_rates(const Hyperparameters* h, double learning_rate, int64_t step, Rates* r) noexcept nogil:
     """For the gradient number `step`, from 1.  r is all zeros at first and then the one of an earlier step: Nadam's product
     goes on from there, to the same bits as from the start."""
-    cdef int64_t t = (step - 1)//h.accumulation_steps + 1      # the update that this gradient is for
+    cdef int64_t t = step                                      # the update that this gradient is for
     cdef double rate = learning_rate, u, next_product
-    r.hold = step % h.accumulation_steps != 0
-    r.overwrite = h.ema_overwrite_frequency and t % h.ema_overwrite_frequency == 0
-    r.scale = R(1.0/<double>h.accumulation_steps)
-    r.limit = R(h.clipvalue)
+    if not r.begun:
+        r.begun = True
+        r.scale = R(1.0/<double>h.accumulation_steps)
+        r.limit = R(h.clipvalue)
+        r.momentum, r.beta_2, r.epsilon = R(h.momentum), R(h.beta_2), R(h.epsilon)
+        r.keep, r.keep_2 = R(1 - h.momentum), R(1 - h.beta_2)
+    if h.accumulation_steps > 1:                               # divisions are slow
+        t = (step - 1)//h.accumulation_steps + 1
+        r.hold = step % h.accumulation_steps != 0
+    if h.ema_overwrite_frequency: r.overwrite = t % h.ema_overwrite_frequency == 0
     r.decay = R(h.weight_decay*learning_rate)
-    r.momentum, r.beta_2, r.epsilon = R(h.momentum), R(h.beta_2), R(h.epsilon)
-    r.keep, r.keep_2 = R(1 - h.momentum), R(1 - h.beta_2)
     r.average_keep = R(1 if t == 1 else 1 - h.ema_momentum)    # it starts as the parameters after the first update
     if h.rule == ADAM or h.rule == AMSGRAD: rate *= sqrt(1 - power(h.beta_2, t))/(1 - power(h.momentum, t))
     elif h.rule == ADAMAX: rate /= 1 - power(h.momentum, t)
