@@ -10,18 +10,6 @@
 # A batch is worked on in chunks of at most `chunk` rows, which depends on the network alone: activations then stay in the
 # second cache however large the batch, and training needs no more memory for a large one.  Gradients add up over chunks.
 
-cdef extern from "team.h" nogil:
-    ctypedef struct team_barrier:
-        int members
-    ctypedef int (*team_function)(void*, int, int) noexcept nogil
-    int team_run(team_function, void*, int, team_barrier*)
-    void barrier_wait(team_barrier*)
-    double seconds()
-    uint64_t flush_subnormals()
-    void restore_subnormals(uint64_t)
-    enum: MAX_TEAM
-    enum: FASTNN_THREADS
-
 from cpython.exc cimport PyErr_CheckSignals
 
 cdef enum:
@@ -108,6 +96,7 @@ cdef class Engine:
     cdef readonly ix chunk
     cdef readonly ix multiply_adds  # of one sample's step
     cdef Loss loss
+    cdef LossKernel loss_kernel    # which holds what `loss` points to
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
     cdef object optimizer_arrays
@@ -169,10 +158,10 @@ cdef class Engine:
 
     # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
 
-    def set_loss(self, int kind, bint fused, double label_smoothing, int accuracy):
+    def set_loss(self, LossKernel kernel, bint fused, int accuracy):
         """`fused`: the last activation and the loss are computed together from the pre-activations."""
-        self.loss.kind = <LossKind>kind
-        self.loss.label_smoothing = R(label_smoothing)
+        self.loss = kernel.loss
+        self.loss_kernel = kernel
         self.loss.accuracy = <Accuracy>accuracy
         # Keras's threshold is 0.5 for whatever the network puts out; a sigmoid of 0.5 is a logit of 0.
         self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)

@@ -119,6 +119,18 @@ typedef uint32_t ureal;
   #define fmadd(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* a*b - p for p = a*b rounded: what the rounding lost, exactly where nothing under- or overflows */
+#if (defined(__FMA__) || defined(__aarch64__)) && (defined(__GNUC__) || defined(__clang__)) && !defined(FASTNN_PLAIN)
+  #define product_tail(a, b, p) fmadd((a), (b), -(p))
+#elif !defined(FASTNN_F64)
+  #define product_tail(a, b, p) ((real)((double)(a) * (double)(b) - (double)(p)))
+#else
+static inline double product_tail(double a, double b, double p) {            /* Dekker, with Veltkamp's splitting */
+    double s = 134217729.0 * a, t = 134217729.0 * b, ah = s - (s - a), bh = t - (t - b), al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+}
+#endif
+
 /* ---- 4 x 4 transposition, for packing a transposed matrix ---- */
 #if (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)) && !defined(FASTNN_PLAIN)
 typedef real vec4 __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
@@ -136,6 +148,32 @@ static inline void transpose4x4(const real *s, ptrdiff_t lds, real *d, ptrdiff_t
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) d[i * ldd + j] = s[j * lds + i];
 }
+#endif
+
+/* ---- copies past the caches, for results that would not fit them: the line is not read before it is written ---- */
+#if defined(__x86_64__) && defined(__GNUC__)
+  #include <immintrin.h>
+static inline void stream(real *to, const real *from, ptrdiff_t n) {
+    ptrdiff_t i = 0;
+    for (; i < n && ((uintptr_t)(to + i) & 63); i++) to[i] = from[i];
+    for (; i + LINE <= n; i += LINE) {
+        const float *s = (const float *)(from + i);
+        float *d = (float *)(to + i);
+  #if defined(__AVX512F__)
+        _mm512_stream_ps(d, _mm512_loadu_ps(s));
+  #elif defined(__AVX__)
+        _mm256_stream_ps(d, _mm256_loadu_ps(s));
+        _mm256_stream_ps(d + 8, _mm256_loadu_ps(s + 8));
+  #else
+        for (int j = 0; j < 16; j += 4) _mm_stream_ps(d + j, _mm_loadu_ps(s + j));
+  #endif
+    }
+    for (; i < n; i++) to[i] = from[i];
+}
+static inline void stream_end(void) { _mm_sfence(); }
+#else
+static inline void stream(real *to, const real *from, ptrdiff_t n) { memcpy(to, from, n * sizeof(real)); }
+static inline void stream_end(void) {}
 #endif
 
 /* ---- bit patterns of one element ---- */
