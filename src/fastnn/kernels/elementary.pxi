@@ -96,8 +96,9 @@ cdef inline real exp_(real x) noexcept nogil:
 cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
     """e^(x + x_tail) and its tail, together to a tenth of a rounding."""
     cdef ireal k
-    cdef real lost, r = reduce_by_ln2(within_exp(x), &k, &lost), w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
-    tail[0] = scaled(((R(1) - p) + q) + (((r - q) + w) + (lost + x_tail)), k)
+    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
+    lost = lost + sum_tail(x_r, x_tail, r)
+    tail[0] = scaled(((R(1) - p) + q) + (((r - q) + w) + lost), k)
     return scaled(p, k)
 
 

@@ -277,7 +277,7 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef real cost[SEGMENT]
     cdef Loss o = loss[0]
     cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a
+    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor
     cdef bint focused = o.gamma >= R(1), clipped
     cdef ix j
     focal_terms(row, logits, n, p, q, low)
@@ -317,13 +317,13 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
             live = R(0) if clipped else live
             a = R(0) if clipped else a
             x = clip(x, R(1) - most, R(1) - least)
-        rate = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma)
-        d = fmadd(x, rate, a*rate) if focused else rate
+        factor = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma)
+        d = fmadd(x, factor, a*factor) if focused else factor
         cost[j] = R(0) if t == R(0) and logs[j] == logs[j] else -t*(d*logs[j])
-        a = q[j]*logs[j]
-        rate = rate*a if focused else (rate*a)/x
-        rate = R(0) if o.gamma == R(0) or x == R(0) or q[j] == R(0) else o.gamma*rate
-        slope[j] = R(0) if live == R(0) else live*(rate - d)
+        d = R(0) if q[j] == R(0) else q[j]*logs[j]
+        rate = R(-1) if x == R(0) else d/x            # where q rounds to 1, the limit
+        rate = fmadd(o.gamma, d, -x) if focused else fmadd(o.gamma, rate, R(-1))
+        slope[j] = R(0) if live == R(0) else live*(factor*rate)
     slopes[0] += lane_sum(n, slope)
     return lane_sum(n, cost)
 

@@ -99,7 +99,7 @@ cdef inline void log_cosh(const Loss* o, real y, real p, real* value, real* grad
         near = fmadd(near, x, R(0.000032747045005393368963))
         near = fmadd(near, x, R(-0.000090981479885692388091))
         near = fmadd(near, x, R(0.00025657912046466607724))
-        near = fmadd(near, x, R(-0.00073860280426195832989))
+        near = fmadd(near, x, R(-0.00073860278426195832989))
         near = fmadd(near, x, R(0.0021869488396617268447))
         near = fmadd(near, x, R(-0.0067460317453689290826))
         near = fmadd(near, x, R(0.022222222222205746269))
