@@ -217,11 +217,13 @@ cdef inline real log1p_(real x) noexcept nogil:
     return log1p_of_sum(x, R(0))
 
 
-cdef inline real power_of_pair(real x, real tail, real gamma) noexcept nogil:
-    """(x + tail)^gamma for x >= 0: exp(gamma log x), with the logarithm and the product in pairs."""
-    cdef real n, f = mantissa_less_1(x, &n), low, log_x = log_of_1_plus_pair(f, n, tail/x, &low), y = gamma*log_x, r
-    r = exp_of_sum(y, product_tail(gamma, log_x, y) + gamma*low)
+cdef inline real power_of_pair(real x, real x_tail, real gamma, real* tail) noexcept nogil:
+    """(x + x_tail)^gamma and its tail, for x >= 0: exp(gamma log x), with the logarithm and the product in pairs."""
+    cdef real n, f = mantissa_less_1(x, &n), low, log_x = log_of_1_plus_pair(f, n, x_tail/x, &low), y = gamma*log_x, r
+    r = exp_pair(y, product_tail(gamma, log_x, y) + gamma*low, &low)
     r = r if x < REAL_INFINITY else exp_(gamma*x)
     r = exp_(-gamma*REAL_INFINITY) if x == R(0) else r
     r = REAL_NAN if x < R(0) else r
-    return R(1) if gamma == R(0) else r
+    r = R(1) if gamma == R(0) else r
+    tail[0] = low if x > R(0) and x < REAL_INFINITY and gamma != R(0) else R(0)
+    return r

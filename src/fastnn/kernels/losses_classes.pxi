@@ -227,7 +227,8 @@ cdef struct FocalRow:
     real rest_low              # and its tail, where rest is no wider than the terms
     real whole                 # sum of all, in a pair
     real whole_low
-    real log_whole             # of logits
+    real log_whole             # of logits, in a pair
+    real log_low
 
 
 cdef inline void focal_terms(const FocalRow* row, bint logits, ix n, const real* p, real* term, real* low) noexcept nogil:
@@ -247,6 +248,7 @@ cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept no
     cdef real low[SEGMENT]
     cdef ix k = 0, m
     cdef double rest = 0, tails = 0, t, top = 1
+    cdef real n, x
     row.top = row_maximum(K, p)
     row.largest = p[row.top]
     while k < K:
@@ -264,7 +266,9 @@ cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept no
     t = top + row.rest
     row.whole = R(t)
     row.whole_low = low_part(t) + R(tail_of_doubles(top, row.rest, t)) + row.rest_low
-    row.log_whole = log1p_of_sum(R(row.rest), low_part(row.rest) + row.rest_low)
+    n = R(0)
+    x = mantissa_less_1(row.whole, &n)
+    row.log_whole = log_of_1_plus_pair(x, n, row.whole_low/row.whole, &row.log_low)
 
 
 cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix first, ix n, const real* p, const real* y, real shift,
@@ -274,10 +278,11 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef real low[SEGMENT]
     cdef real wrong_low[SEGMENT]
     cdef real logs[SEGMENT]
+    cdef real logs_low[SEGMENT]
     cdef real cost[SEGMENT]
     cdef Loss o = loss[0]
     cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor
+    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor, factor_low
     cdef bint focused = o.gamma >= R(1), clipped
     cdef ix j
     focal_terms(row, logits, n, p, q, low)
@@ -300,12 +305,15 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     if logits:
         for j in range(n):
             d = p[j] - s.largest
-            logs[j] = d + (sum_tail(p[j], -s.largest, d) - s.log_whole)
+            t = d - s.log_whole
+            logs_low[j] = sum_tail(d, -s.log_whole, t) + (sum_tail(p[j], -s.largest, d) - s.log_low)
+            logs[j] = t
     else:
         for j in range(n):
             x = clip(wrong[j], R(1) - most, R(1) - least)
             a = log1p_of_sum(-x, -wrong_low[j] if x == wrong[j] else R(0))
             x = clip(q[j], least, most)
+            logs_low[j] = R(0)
             logs[j] = a if q[j] > R(0.5) else log_plus(x, low[j]/x if x == q[j] else R(0))
     for j in range(n):
         t = target(&o, y[j], shift)*(o.class_alpha[first + j] if o.class_alpha else o.alpha)
@@ -317,13 +325,13 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
             live = R(0) if clipped else live
             a = R(0) if clipped else a
             x = clip(x, R(1) - most, R(1) - least)
-        factor = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma)
-        d = fmadd(x, factor, a*factor) if focused else factor
-        cost[j] = R(0) if t == R(0) and logs[j] == logs[j] else -t*(d*logs[j])
-        d = R(0) if q[j] == R(0) else q[j]*logs[j]
+        factor = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma, &factor_low)
+        d = fmadd(x, factor, fmadd(a, factor, x*factor_low)) if focused else factor
+        cost[j] = R(0) if t == R(0) and logs[j] == logs[j] else -t*fmadd(d, logs[j], d*logs_low[j])
+        d = R(0) if q[j] == R(0) else fmadd(q[j], logs[j], fmadd(q[j], logs_low[j], low[j]*logs[j]))
         rate = R(-1) if x == R(0) else d/x            # where q rounds to 1, the limit
-        rate = fmadd(o.gamma, d, -x) if focused else fmadd(o.gamma, rate, R(-1))
-        slope[j] = R(0) if live == R(0) else live*(factor*rate)
+        rate = fmadd(o.gamma, d, -x) - a if focused else fmadd(o.gamma, rate, R(-1))
+        slope[j] = R(0) if live == R(0) else live*fmadd(factor, rate, factor_low*rate)
     slopes[0] += lane_sum(n, slope)
     return lane_sum(n, cost)
 

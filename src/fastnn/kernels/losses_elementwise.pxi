@@ -173,20 +173,20 @@ cdef inline real class_weight(const Loss* o, real y, real no) noexcept nogil:
 
 cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """w m^gamma b, for the binary cross-entropy b and the probability m = y (1-p) + no p of the wrong class."""
-    cdef real low = epsilon(), high = R(1) - epsilon(), q = clip(p, low, high), no = fmadd(R(1) - y, o.keep, o.shift)
+    cdef real least = epsilon(), most = R(1) - epsilon(), q = clip(p, least, most), no = fmadd(R(1) - y, o.keep, o.shift), low
     cdef real r = clip(p, R(0), R(1)), d = R(1) - r, b, m, t, rate, factor, w
     cdef bint focused = o.gamma >= R(1)
     y = fmadd(y, o.keep, o.shift)
     w = class_weight(o, y, no)
     b = -(y*log_(q) + no*log1p_(-q))
     m = fmadd(y, d, no*r)
-    t = power_of_pair(m, y*((R(1) - d) - r), o.gamma - R(1) if focused else o.gamma)
+    t = power_of_pair(m, y*((R(1) - d) - r), o.gamma - R(1) if focused else o.gamma, &low)
     factor = m*t if focused else t                # m^(gamma-1) overflows where m^gamma does not, and the other underflows
     rate = t*b if focused else (t*b)/m
     rate = REAL_INFINITY if m == R(0) and not focused else rate
     rate = R(0) if o.gamma == R(0) else o.gamma*(no - y)*rate
     value[0] = w*(factor*b)
-    gradient[0] = outside(p, R(0), R(1), w*(rate + factor*outside(p, low, high, (q - y)/(q*(R(1) - q)))))
+    gradient[0] = outside(p, R(0), R(1), w*(rate + factor*outside(p, least, most, (q - y)/(q*(R(1) - q)))))
 
 
 cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
@@ -194,18 +194,21 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     speaks against, m = s (major + minor e) and b = major a + log(1 + e)."""
     cdef real a = absolute(z), e_low, e = exp_pair(-a, R(0), &e_low), t = R(1) + e, t_low = ((R(1) - t) + e) + e_low, s = R(1)/t
     cdef real l_low, x_low, f_low, n, f, l, x, lx, log_m, exact, inexact, d, rest, factor, ratio, b, w, g
-    cdef real no = fmadd(R(1) - y, o.keep, o.shift), major, minor
+    cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, major_low, minor_low
+    no = fmadd(no, o.keep, o.shift)
     y = fmadd(y, o.keep, o.shift)
     w = class_weight(o, y, no)
     major = y if z < R(0) else no
     minor = no if z < R(0) else y
+    major_low = R(0) if z < R(0) or major == R(0) else no_low
+    minor_low = no_low if z < R(0) else R(0)
     s = s - s*(s*t_low)
     f = mantissa_less_1(t, &n)
     l = log_of_1_plus_pair(f, n, t_low/t, &l_low)                 # log(1 + e)
-    b = (R(0) if major == R(0) else major*a) + l
+    b = (R(0) if major == R(0) else fmadd(major, a, major_low*a + l_low)) + l
     f = minor*e
     x = major + f
-    x_low = sum_tail(major, f, x) + (product_tail(minor, e, f) + minor*e_low)
+    x_low = sum_tail(major, f, x) + (product_tail(minor, e, f) + (minor*e_low + (major_low + minor_low*e)))
     x_low = R(0) if major == R(0) else x_low                      # there e may have underflowed: log(x e) is log(x) - a
     x = minor if major == R(0) else x
     f = mantissa_less_1(x, &n)
@@ -221,7 +224,7 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     f_low = R(0) if o.gamma == R(0) else f_low
     factor = R(1) if o.gamma == R(0) else factor
     ratio = R(1)/minor if major == R(0) else e/x
-    g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major))
+    g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major) + major_low)
     value[0] = w*fmadd(factor, b, f_low*b)
     gradient[0] = w*fmadd(factor, -g if z < R(0) else g, f_low*(-g if z < R(0) else g))
 

@@ -255,7 +255,8 @@ def categorical_focal_crossentropy_gradient(
     y = _categorical_targets(y_true, y_pred.dtype, label_smoothing) * np.asarray(alpha, dtype=y_pred.dtype)
     q, wrong, clipped = _probabilities(y_pred, from_logits, clip_dtype)
     cost = _negative_log_probability(y_pred, from_logits, clip_dtype)
-    focus = np.where((gamma == 0) | (q == 0), np.zeros_like(q), gamma * wrong ** (gamma - 1) * q * cost)
+    # γ (1 - q)**(γ-1) q (-log q), in which q (-log q) / (1 - q) is 1 in the limit of q = 1
+    focus = gamma * wrong**gamma * np.where(q == 0, 0, np.where(wrong == 0, 1, q * cost / wrong))
     h = np.where(clipped | (y == 0), np.zeros_like(q), -y * (wrong**gamma + focus))
     if from_logits:
         return h * wrong - q * _sum_of_others(h)
