@@ -273,8 +273,8 @@ cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept no
 
 cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix first, ix n, const real* p, const real* y, real shift,
                           real* q, real* wrong, real* slope, double* slopes) noexcept nogil:
-    """Sum of alpha_j y_j (1-q_j)^gamma (-log q_j) over n classes from `first`; per class q, 1 - q and `slope`, q times the
-    derivative in q, also summed.  Of probabilities q is clipped to [eps, 1-eps]."""
+    """Sum of alpha_j y_j (1-q_j)^gamma (-log q_j) over n classes from `first`; per class q, `wrong`, and `slope`, q times the
+    derivative in q, also summed.  Of probabilities q is clipped to [eps, 1-eps], and wrong is (1-q)/q; of logits it is 1-q."""
     cdef real low[SEGMENT]
     cdef real wrong_low[SEGMENT]
     cdef real logs[SEGMENT]
@@ -282,7 +282,7 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef real cost[SEGMENT]
     cdef Loss o = loss[0]
     cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor, factor_low
+    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor, factor_low, d_low
     cdef bint focused = o.gamma >= R(1), clipped
     cdef ix j
     focal_terms(row, logits, n, p, q, low)
@@ -328,9 +328,15 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
         factor = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma, &factor_low)
         d = fmadd(x, factor, fmadd(a, factor, x*factor_low)) if focused else factor
         cost[j] = R(0) if t == R(0) and logs[j] == logs[j] else -t*fmadd(d, logs[j], d*logs_low[j])
-        d = R(0) if q[j] == R(0) else fmadd(q[j], logs[j], fmadd(q[j], logs_low[j], low[j]*logs[j]))
-        rate = R(-1) if x == R(0) else d/x            # where q rounds to 1, the limit
-        rate = fmadd(o.gamma, d, -x) - a if focused else fmadd(o.gamma, rate, R(-1))
+        d = q[j]*logs[j]
+        d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
+        d_low = R(0) if q[j] == R(0) else d_low
+        d = R(0) if q[j] == R(0) else d
+        rate = R(-1) if x == R(0) else (d + d_low)/x  # where q rounds to 1, the limit
+        rate = fmadd(o.gamma, d, -x) + fmadd(o.gamma, d_low, -a) if focused else fmadd(o.gamma, rate, R(-1))
+        if not logits:                                # the gradient's (1-q)/q, corrected by the tails
+            x = wrong[j]/q[j]
+            wrong[j] = x + (wrong_low[j] - x*low[j])/q[j]
         slope[j] = R(0) if live == R(0) else live*fmadd(factor, rate, factor_low*rate)
     slopes[0] += lane_sum(n, slope)
     return lane_sum(n, cost)
@@ -364,6 +370,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
             k += m
         total = R(slopes)
         c = R(scale if logits else scale/<double>row.whole)
+        if not logits: c = c - c*(row.whole_low/row.whole)
         k = 0
         while k < K:
             m = min(K - k, <ix>SEGMENT)
@@ -372,7 +379,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
                 for j in range(m): g[k + j] = c*(slope[j]*wrong[j] - q[j]*(total - slope[j]))
             else:
                 for j in range(m):
-                    g[k + j] = c*((R(0) if slope[j] == R(0) else slope[j]*(wrong[j]/q[j])) - (total - slope[j]))
+                    g[k + j] = c*((R(0) if slope[j] == R(0) else slope[j]*wrong[j]) - (total - slope[j]))
             k += m
 
 

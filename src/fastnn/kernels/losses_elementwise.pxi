@@ -224,7 +224,7 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     f_low = R(0) if o.gamma == R(0) else f_low
     factor = R(1) if o.gamma == R(0) else factor
     ratio = R(1)/minor if major == R(0) else e/x
-    g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major) + major_low)
+    g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major) + (major_low - (minor_low*e + minor*e_low)))
     value[0] = w*fmadd(factor, b, f_low*b)
     gradient[0] = w*fmadd(factor, -g if z < R(0) else g, f_low*(-g if z < R(0) else g))
 
