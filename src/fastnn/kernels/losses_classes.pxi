@@ -14,7 +14,7 @@ cdef void exponentials(ix n, ix K, const real* z, ix ld, real* e, ix* top, doubl
     cdef ix i, j
     cdef const real* zr
     cdef real* er
-    cdef real m, d
+    cdef real m, d, tail
     for i in range(n):
         top[i] = row_maximum(K, z + i*ld)
         m = z[i*ld + top[i]]
@@ -34,7 +34,7 @@ cdef void exponentials(ix n, ix K, const real* z, ix ld, real* e, ix* top, doubl
         er = e + i*ld
         m = er[top[i]]                                # 1, or NaN where the logits are
         er[top[i]] = R(0)
-        rest[i] = careful_sum(K, er)
+        rest[i] = careful_sum(K, er, &tail)
         er[top[i]] = m
 
 
@@ -125,7 +125,7 @@ cdef void crossentropy_of_labels_rows(ix rows, ix K, const real* p, const int32_
     cdef real q[ROW_BLOCK]
     cdef real wrong[ROW_BLOCK]                     # 1 - q
     cdef real logs[ROW_BLOCK]
-    cdef real low = epsilon(), high = R(1) - epsilon(), g, a, b
+    cdef real low = epsilon(), high = R(1) - epsilon(), g, a, b, tail
     cdef ix r = 0, i, j, n, c
     cdef const real* pr
     while r < rows:
@@ -133,7 +133,7 @@ cdef void crossentropy_of_labels_rows(ix rows, ix K, const real* p, const int32_
         for i in range(n):
             pr = p + (r + i)*ld
             c = max(labels[r + i], 0)
-            others[i] = careful_sum(c, pr) + careful_sum(K - c - 1, pr + c + 1)
+            others[i] = careful_sum(c, pr, &tail) + careful_sum(K - c - 1, pr + c + 1, &tail)
             whole[i] = others[i] + <double>pr[c]
             q[i] = R(<double>pr[c]/whole[i])
             wrong[i] = R(others[i]/whole[i])
@@ -161,7 +161,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
     cdef real term[SEGMENT]
     cdef real live[SEGMENT]
     cdef Loss o = loss[0]
-    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, inverse
+    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, inverse, tail
     cdef ix r = 0, i, j, k, n, m
     cdef double whole, value, weight
     cdef const real* pr
@@ -172,7 +172,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
         for i in range(n):
             pr = p + (r + i)*ld
             top[i] = row_maximum(K, pr)
-            rest[i] = careful_sum(top[i], pr) + careful_sum(K - top[i] - 1, pr + top[i] + 1)
+            rest[i] = careful_sum(top[i], pr, &tail) + careful_sum(K - top[i] - 1, pr + top[i] + 1, &tail)
             wrong[i] = R(rest[i]/(rest[i] + <double>pr[top[i]]))
         for i in range(n):
             x = clip(wrong[i], R(1) - high, R(1) - low)
@@ -257,8 +257,8 @@ cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept no
         if k <= row.top < k + m:
             top = <double>term[row.top - k]
             term[row.top - k] = R(0)
-        t = careful_sum(m, term)
-        tails += tail_of_doubles(rest, t, rest + t) + lane_sum(m, low)
+        t = careful_sum(m, term, &x)
+        tails += tail_of_doubles(rest, t, rest + t) + (<double>x + lane_sum(m, low))
         rest += t
         k += m
     if sizeof(real) == 4: row.rest, row.rest_low = rest + tails, R(0)

@@ -88,17 +88,18 @@ cdef inline double lane_dot(ix n, const real* a, const real* b) noexcept nogil:
                 low[j] += sum_tail(high[j], p, t) + product_tail(a[i + j], b[i + j], p)
                 high[j] = t
             i += 8
-        return pairs_sum(8, high, low)
+        return pairs_sum(8, high, low, &t)
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 
 
-cdef inline double careful_sum(ix n, const real* x) noexcept nogil:
-    """Sum of x[0..n) to a rounding of float64: lane_sum of float32, with the tails of the sums beside them of float64."""
+cdef inline double careful_sum(ix n, const real* x, real* tail) noexcept nogil:
+    """Sum of x[0..n) and its tail: lane_sum of float32, whose tail is 0, or of float64 with the tails of the sums beside them."""
     cdef real high[8]
     cdef real low[8]
     cdef real t
     cdef ix i = 0
     cdef int j
+    tail[0] = R(0)
     if sizeof(real) == 4: return lane_sum(n, x)
     for j in range(8): high[j] = low[j] = R(0)
     while i < n:
@@ -107,14 +108,16 @@ cdef inline double careful_sum(ix n, const real* x) noexcept nogil:
             low[j] += sum_tail(high[j], x[i + j], t)
             high[j] = t
         i += 8
-    return pairs_sum(8, high, low)
+    return pairs_sum(8, high, low, tail)
 
 
-cdef inline double pairs_sum(int n, const real* high, const real* low) noexcept nogil:
+cdef inline double pairs_sum(int n, const real* high, const real* low, real* tail) noexcept nogil:
     cdef real s = R(0), rest = R(0), t
     cdef int j
     for j in range(n):
         t = s + high[j]
         rest += sum_tail(s, high[j], t) + low[j]
         s = t
-    return <double>(s + rest)
+    t = s + rest
+    tail[0] = (s - t) + rest
+    return <double>t
