@@ -64,7 +64,7 @@ cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
     """a + b - s, for s = a + b rounded; 0 where s is infinite (Knuth's two-sum)."""
     cdef real t = s - a
     t = (a - (s - t)) + (b - t)
-    return t if absolute(s) < REAL_INFINITY else R(0)
+    return choose(absolute(s) < REAL_INFINITY, t, R(0))
 
 
 cdef inline real within_exp(real x) noexcept nogil:
@@ -174,18 +174,18 @@ cdef inline real mantissa_less_1(real x, real* n) noexcept nogil:
     cdef real y = x*(R(16777216.0) if sizeof(real) == 4 else R(18014398509481984.0))
     cdef bint is_subnormal = x < smallest_normal
     cdef ireal k
-    y = y if is_subnormal else x
+    y = choose(is_subnormal, y, x)
     k = bits(y) - SQRT_HALF_BITS
     m = exponent(k)
-    n[0] = m - (R(24) if sizeof(real) == 4 else R(54)) if is_subnormal else m
+    n[0] = choose(is_subnormal, m - (R(24) if sizeof(real) == 4 else R(54)), m)
     return from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1)
 
 
 cdef inline real log_at_the_ends(real x, real r) noexcept nogil:
     """r, or what log gives where x is 0, negative, infinite or NaN."""
-    r = r if x < REAL_INFINITY else x
-    r = -REAL_INFINITY if x == R(0) else r
-    return REAL_NAN if x < R(0) else r
+    r = choose(x < REAL_INFINITY, r, x)
+    r = choose(x == R(0), -REAL_INFINITY, r)
+    return choose(x < R(0), REAL_NAN, r)
 
 
 cdef inline real log_plus(real x, real c) noexcept nogil:
@@ -221,9 +221,8 @@ cdef inline real power_of_pair(real x, real x_tail, real gamma, real* tail) noex
     """(x + x_tail)^gamma and its tail, for x >= 0: exp(gamma log x), with the logarithm and the product in pairs."""
     cdef real n, f = mantissa_less_1(x, &n), low, log_x = log_of_1_plus_pair(f, n, x_tail/x, &low), y = gamma*log_x, r
     r = exp_pair(y, product_tail(gamma, log_x, y) + gamma*low, &low)
-    r = r if x < REAL_INFINITY else exp_(gamma*x)
-    r = exp_(-gamma*REAL_INFINITY) if x == R(0) else r
-    r = REAL_NAN if x < R(0) else r
-    r = R(1) if gamma == R(0) else r
-    tail[0] = low if x > R(0) and x < REAL_INFINITY and gamma != R(0) else R(0)
-    return r
+    r = choose(x < REAL_INFINITY, r, choose(gamma > R(0), x, R(1)/x))
+    r = choose(x == R(0), choose(gamma > R(0), R(0), REAL_INFINITY), r)
+    r = choose(x < R(0), REAL_NAN, r)
+    tail[0] = choose((x > R(0)) & (x < REAL_INFINITY) & (gamma != R(0)), low, R(0))
+    return choose(gamma == R(0), R(1), r)

@@ -12,27 +12,27 @@ cdef inline real epsilon() noexcept nogil:
 
 cdef inline real sign_of(real x) noexcept nogil:
     """-1, 1, or x itself where that is 0 or NaN."""
-    cdef real s = R(1) if x > R(0) else x
-    return R(-1) if x < R(0) else s
+    cdef real s = choose(x > R(0), R(1), x)
+    return choose(x < R(0), R(-1), s)
 
 
 cdef inline real clip(real x, real low, real high) noexcept nogil:
     """Keeps NaN."""
-    x = low if x < low else x
-    return high if x > high else x
+    x = choose(x < low, low, x)
+    return choose(x > high, high, x)
 
 
 cdef inline real outside(real x, real low, real high, real otherwise) noexcept nogil:
     """0 where a clip to [low, high] acts on x."""
-    otherwise = R(0) if x < low else otherwise
-    return R(0) if x > high else otherwise
+    otherwise = choose(x < low, R(0), otherwise)
+    return choose(x > high, R(0), otherwise)
 
 
 cdef inline real difference(real p, real y, real* unit) noexcept nogil:
     """(p - y)/unit, where unit is 4 if p - y might overflow, and otherwise 1."""
     cdef real limit = R(8e37) if sizeof(real) == 4 else R(4e307), s
-    s = R(0.25) if absolute(p) > limit or absolute(y) > limit else R(1)
-    unit[0] = R(4) if s < R(1) else R(1)
+    s = choose((absolute(p) > limit) | (absolute(y) > limit), R(0.25), R(1))
+    unit[0] = choose(s < R(1), R(4), R(1))
     return s*p - s*y
 
 
@@ -53,7 +53,7 @@ cdef inline void absolute_error(const Loss* o, real y, real p, real* value, real
 cdef inline void percentage_error(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """100 |p - y|/max(|y|, epsilon)."""
     cdef real unit, e = difference(p, y, &unit), size = absolute(y), w
-    size = epsilon() if size < epsilon() else size
+    size = choose(size < epsilon(), epsilon(), size)
     w = R(100)/size
     value[0] = w*absolute(e)*unit
     gradient[0] = w*sign_of(e)
@@ -61,12 +61,12 @@ cdef inline void percentage_error(const Loss* o, real y, real p, real* value, re
 
 cdef inline void squared_logarithmic_error(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """d^2, d = log(1 + p') - log(1 + y') of p' and y' not below epsilon: |d| = log1p(|p' - y'|/(1 + min(p', y')))."""
-    cdef real low = epsilon(), py = low if p < low else p, yy = low if y < low else y, e = py - yy
-    cdef real a = absolute(e), m = yy if yy < py else py, s = R(1) + m, x = a/s, d, rest
+    cdef real low = epsilon(), py = choose(p < low, low, p), yy = choose(y < low, low, y), e = py - yy
+    cdef real a = absolute(e), m = choose(yy < py, yy, py), s = R(1) + m, x = a/s, d, rest
     rest = ((a - x*s) - product_tail(x, s, x*s)) - x*sum_tail(R(1), m, s)
     rest = rest + sign_of(e)*sum_tail(py, -yy, e)
-    rest = rest/s if absolute(x) < REAL_INFINITY else R(0)
-    d = log1p_of_sum(x, rest if absolute(rest) < R(1) else R(0))
+    rest = choose(absolute(x) < REAL_INFINITY, rest/s, R(0))
+    d = log1p_of_sum(x, choose(absolute(rest) < R(1), rest, R(0)))
     value[0] = d*d
     gradient[0] = outside(p, low, REAL_INFINITY, R(2)*d*sign_of(e)/(R(1) + py))
 
@@ -108,14 +108,14 @@ cdef inline void log_cosh(const Loss* o, real y, real p, real* value, real* grad
     ln2 = R(0.69314718055994530942)
     s = a - ln2
     far = s + (sum_tail(a, -ln2, s) + log1p_(exp_(R(-2)*a)))
-    value[0] = x*near if a < R(0.8) else far
+    value[0] = choose(a < R(0.8), x*near, far)
     gradient[0] = t
 
 
 cdef inline void quantile_error(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """q (y - p) above the prediction, (1 - q)(p - y) below it."""
     cdef real unit, e = difference(p, y, &unit), slope
-    slope = o.under if e > R(0) else o.over
+    slope = choose(e > R(0), o.under, o.over)
     value[0] = slope*absolute(e)*unit
     gradient[0] = slope*sign_of(e)
 
@@ -123,23 +123,23 @@ cdef inline void quantile_error(const Loss* o, real y, real p, real* value, real
 cdef inline void poisson(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """p - y log(p + epsilon); the derivative 1 - y/(p + epsilon) without the cancellation at p = y."""
     cdef real s = p + epsilon(), log_s = log_plus(s, sum_tail(p, epsilon(), s)/s), g
-    log_s = R(0) if y == R(0) and s >= R(0) else log_s
+    log_s = choose((y == R(0)) & (s >= R(0)), R(0), log_s)
     value[0] = fmadd(-y, log_s, p)
     g = ((p - y) + epsilon())/s
-    gradient[0] = g if p < REAL_INFINITY else R(1) - y/s
+    gradient[0] = choose(p < REAL_INFINITY, g, R(1) - y/s)
 
 
 cdef inline void gamma_deviance(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """y/p + log(p), and (p - y)/p^2."""
     cdef real ratio = y/p, v = ratio + log_(p), g = ((p - y)/p)/p
-    value[0] = ratio if p == R(0) else v          # the limit is infinite, however -infinity is added
-    gradient[0] = g if p < REAL_INFINITY else (R(1) - ratio)/p
+    value[0] = choose(p == R(0), ratio, v)  # the limit is infinite, however -infinity is added
+    gradient[0] = choose(p < REAL_INFINITY, g, (R(1) - ratio)/p)
 
 
 cdef inline void kl_divergence(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """y' log(y'/p') of y' and p' clipped to [epsilon, 1]; |log(y'/p')| = log1p(|y' - p'|/min(y', p'))."""
     cdef real low = epsilon(), yy = clip(y, low, R(1)), q = clip(p, low, R(1)), e = yy - q
-    value[0] = yy*sign_of(e)*log1p_(absolute(e)/(yy if yy < q else q))
+    value[0] = yy*sign_of(e)*log1p_(absolute(e)/choose(yy < q, yy, q))
     gradient[0] = outside(p, low, R(1), -yy/q)
 
 
@@ -157,18 +157,18 @@ cdef inline void binary_crossentropy(const Loss* o, real y, real p, real* value,
 cdef inline void binary_crossentropy_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
     """no max(z,0) + y max(-z,0) + log(1 + e^-|z|) and no sigmoid(z) - y sigmoid(-z): nothing cancels where y is 0 or 1."""
     cdef real no = fmadd(R(1) - y, o.keep, o.shift), e = exp_(-absolute(z)), s = R(1)/(R(1) + e), es = e*s
-    cdef real up = es if z < R(0) else s, down = s if z < R(0) else es, above, below
+    cdef real up = choose(z < R(0), es, s), down = choose(z < R(0), s, es), above, below
     y = fmadd(y, o.keep, o.shift)
-    above = R(0) if z < R(0) else no*z
-    below = -y*z if z < R(0) else R(0)
-    above = R(0) if no == R(0) else above         # 0 times an infinite logit
-    below = R(0) if y == R(0) else below
+    above = choose(z < R(0), R(0), no*z)
+    below = choose(z < R(0), -y*z, R(0))
+    above = choose(no == R(0), R(0), above)  # 0 times an infinite logit
+    below = choose(y == R(0), R(0), below)
     value[0] = (above + below) + log1p_(e)
     gradient[0] = no*up - y*down
 
 
 cdef inline real class_weight(const Loss* o, real y, real no) noexcept nogil:
-    return fmadd(y, o.alpha, no*o.alpha_no) if o.balanced else R(1)
+    return choose(o.balanced, fmadd(y, o.alpha, no*o.alpha_no), R(1))
 
 
 cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
@@ -180,11 +180,11 @@ cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* 
     w = class_weight(o, y, no)
     b = -(y*log_(q) + no*log1p_(-q))
     m = fmadd(y, d, no*r)
-    t = power_of_pair(m, y*((R(1) - d) - r), o.gamma - R(1) if focused else o.gamma, &low)
-    factor = m*t if focused else t                # m^(gamma-1) overflows where m^gamma does not, and the other underflows
-    rate = t*b if focused else (t*b)/m
-    rate = REAL_INFINITY if m == R(0) and not focused else rate
-    rate = R(0) if o.gamma == R(0) else o.gamma*(no - y)*rate
+    t = power_of_pair(m, y*((R(1) - d) - r), choose(focused, o.gamma - R(1), o.gamma), &low)
+    factor = choose(focused, m*t, t)  # m^(gamma-1) overflows where m^gamma does not, and the other underflows
+    rate = choose(focused, t*b, (t*b)/m)
+    rate = choose((m == R(0)) & (1 - focused), REAL_INFINITY, rate)
+    rate = choose(o.gamma == R(0), R(0), o.gamma*(no - y)*rate)
     value[0] = w*(factor*b)
     gradient[0] = outside(p, R(0), R(1), w*(rate + factor*outside(p, least, most, (q - y)/(q*(R(1) - q)))))
 
@@ -198,35 +198,35 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     no = fmadd(no, o.keep, o.shift)
     y = fmadd(y, o.keep, o.shift)
     w = class_weight(o, y, no)
-    major = y if z < R(0) else no
-    minor = no if z < R(0) else y
-    major_low = R(0) if z < R(0) or major == R(0) else no_low
-    minor_low = no_low if z < R(0) else R(0)
+    major = choose(z < R(0), y, no)
+    minor = choose(z < R(0), no, y)
+    major_low = choose((z < R(0)) | (major == R(0)), R(0), no_low)
+    minor_low = choose(z < R(0), no_low, R(0))
     s = s - s*(s*t_low)
     f = mantissa_less_1(t, &n)
     l = log_of_1_plus_pair(f, n, t_low/t, &l_low)                 # log(1 + e)
-    b = (R(0) if major == R(0) else fmadd(major, a, major_low*a + l_low)) + l
+    b = choose(major == R(0), R(0), fmadd(major, a, major_low*a + l_low)) + l
     f = minor*e
     x = major + f
     x_low = sum_tail(major, f, x) + (product_tail(minor, e, f) + (minor*e_low + (major_low + minor_low*e)))
-    x_low = R(0) if major == R(0) else x_low                      # there e may have underflowed: log(x e) is log(x) - a
-    x = minor if major == R(0) else x
+    x_low = choose(major == R(0), R(0), x_low)  # there e may have underflowed: log(x e) is log(x) - a
+    x = choose(major == R(0), minor, x)
     f = mantissa_less_1(x, &n)
     lx = log_of_1_plus_pair(f, n, x_low/x, &x_low)
-    exact = -a*o.gamma if major == R(0) else R(0)                 # gamma log(m) in three parts
-    rest = product_tail(-a, o.gamma, exact) if exact < R(0) else R(0)
+    exact = choose(major == R(0), -a*o.gamma, R(0))  # gamma log(m) in three parts
+    rest = choose(exact < R(0), product_tail(-a, o.gamma, exact), R(0))
     d = lx - l
     inexact = o.gamma*d
     log_m = exact + inexact
     rest = rest + (sum_tail(exact, inexact, log_m) + product_tail(o.gamma, d, inexact))
     rest = rest + o.gamma*(sum_tail(lx, -l, d) + (x_low - l_low))
-    factor = exp_pair(log_m, rest if absolute(rest) < R(1) else R(0), &f_low)
-    f_low = R(0) if o.gamma == R(0) else f_low
-    factor = R(1) if o.gamma == R(0) else factor
-    ratio = R(1)/minor if major == R(0) else e/x
+    factor = exp_pair(log_m, choose(absolute(rest) < R(1), rest, R(0)), &f_low)
+    f_low = choose(o.gamma == R(0), R(0), f_low)
+    factor = choose(o.gamma == R(0), R(1), factor)
+    ratio = choose(major == R(0), R(1)/minor, e/x)
     g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major) + (major_low - (minor_low*e + minor*e_low)))
     value[0] = w*fmadd(factor, b, f_low*b)
-    gradient[0] = w*fmadd(factor, -g if z < R(0) else g, f_low*(-g if z < R(0) else g))
+    gradient[0] = w*fmadd(factor, choose(z < R(0), -g, g), f_low*choose(z < R(0), -g, g))
 
 
 # ---- margins, labels -1 and 1 ----------------------------------------------------------------------------------------------
@@ -235,16 +235,16 @@ cdef inline void hinge(const Loss* o, real y, real p, real* value, real* gradien
     cdef real t, v
     y = fmadd(y, o.label_scale, o.label_shift)
     t = fmadd(-y, p, R(1))
-    v = R(0) if t < R(0) else t
+    v = choose(t < R(0), R(0), t)
     value[0] = v
-    gradient[0] = -y if v > R(0) else v
+    gradient[0] = choose(v > R(0), -y, v)
 
 
 cdef inline void squared_hinge(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     cdef real t, v
     y = fmadd(y, o.label_scale, o.label_shift)
     t = fmadd(-y, p, R(1))
-    v = R(0) if t < R(0) else t
+    v = choose(t < R(0), R(0), t)
     value[0] = v*v
     gradient[0] = R(-2)*y*v
 

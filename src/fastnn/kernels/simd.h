@@ -181,6 +181,8 @@ static inline ireal bits(real x) { ireal i; memcpy(&i, &x, sizeof i); return i; 
 static inline real from_bits(ireal i) { real x; memcpy(&x, &i, sizeof x); return x; }
 static inline real power_of_2(ireal k) { return from_bits((ireal)((ureal)(k + EXPONENT_BIAS) << MANTISSA_BITS)); }
 static inline ireal shift_out_mantissa(ireal k) { return (ireal)((ureal)k >> MANTISSA_BITS); }
+/* c ? a : b without a branch: what gcc makes of several conditionals on one comparison keeps it from vectorising a loop */
+static inline real choose(int c, real a, real b) { ireal m = -(ireal)c; return from_bits((bits(a) & m) | (bits(b) & ~m)); }
 #define MANTISSA_MASK ((ireal)(((int64_t)1 << MANTISSA_BITS) - 1))
 #define ABS_MASK ((ireal)(~(ureal)0 >> 1))
 #define EXPONENT_BIAS_BITS ((ireal)((int64_t)EXPONENT_BIAS << MANTISSA_BITS))

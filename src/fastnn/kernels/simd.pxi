@@ -35,6 +35,7 @@ cdef extern from "simd.h" nogil:
     real from_bits(ireal)
     real power_of_2(ireal)
     ireal shift_out_mantissa(ireal)
+    real choose(bint, real, real)
     ireal MANTISSA_MASK
     ireal ABS_MASK
     ireal EXPONENT_BIAS_BITS
