@@ -12,11 +12,24 @@ cdef enum Activation:
 cdef inline ix row_maximum(ix K, const real* z) noexcept nogil:
     """Index of the first largest element; of element 0 where that is NaN."""
     cdef ix j, top = 0
+    cdef int lane
     cdef real m = z[0]
-    for j in range(1, K):
-        if z[j] > m:
-            m = z[j]
-            top = j
+    cdef real most[LANES]
+    if K < 4*LANES:
+        for j in range(1, K):
+            if z[j] > m:
+                m = z[j]
+                top = j
+        return top
+    for lane in range(LANES): most[lane] = m
+    j = 0
+    while j + LANES <= K:
+        for lane in range(LANES): most[lane] = choose(z[j + lane] > most[lane], z[j + lane], most[lane])
+        j += LANES
+    for lane in range(<int>(K - j)): most[lane] = choose(z[j + lane] > most[lane], z[j + lane], most[lane])
+    for lane in range(LANES): m = choose(most[lane] > m, most[lane], m)
+    if m == m:
+        while z[top] != m: top += 1
     return top
 
 

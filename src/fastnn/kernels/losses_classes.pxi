@@ -102,7 +102,7 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
                     share[j] = t
-                    term[j] = R(0) if t == R(0) else t*(zt - zr[k + j])      # 0 times an infinite logit
+                    term[j] = choose(t == R(0), R(0), t*(zt - zr[k + j]))     # 0 times an infinite logit
                 if o.kind == KL_DIVERGENCE_FROM_LOGITS:
                     for j in range(m): term[j] += share[j]*log_(share[j])
                 weight += lane_sum(m, share)
@@ -209,7 +209,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             for j in range(K):
                 t = outside(pr[j]*inverse, low, high, target(&o, yr[j], shift))
                 x = (s - pr[j])/pr[j]
-                g[j] = c*((total - t) - (R(0) if t == R(0) else t*x))
+                g[j] = c*((total - t) - choose(t == R(0), R(0), t*x))
             j = top[i]
             t = R(0) if wrong[i] < R(1) - high else target(&o, yr[j], shift)
             x = R(rest[i]/<double>pr[j])
@@ -280,10 +280,13 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef real logs[SEGMENT]
     cdef real logs_low[SEGMENT]
     cdef real cost[SEGMENT]
+    cdef real weight[SEGMENT]
+    cdef real live[SEGMENT]                           # the weight, or 0 where the clip acts
+    cdef real chance[SEGMENT]                         # 1 - q, clipped
     cdef Loss o = loss[0]
     cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, live, a, factor, factor_low, d_low
-    cdef bint focused = o.gamma >= R(1), clipped
+    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, a, factor, factor_low, d_low
+    cdef bint focused = o.gamma >= R(1)
     cdef ix j
     focal_terms(row, logits, n, p, q, low)
     for j in range(n):
@@ -308,36 +311,47 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
             t = d - s.log_whole
             logs_low[j] = sum_tail(d, -s.log_whole, t) + (sum_tail(p[j], -s.largest, d) - s.log_low)
             logs[j] = t
+            weight[j] = target(&o, y[j], shift)
+            live[j] = weight[j]
+            chance[j] = wrong[j]
     else:
         for j in range(n):
             x = clip(wrong[j], R(1) - most, R(1) - least)
-            a = log1p_of_sum(-x, -wrong_low[j] if x == wrong[j] else R(0))
-            x = clip(q[j], least, most)
+            a = log1p_of_sum(-x, choose(x == wrong[j], -wrong_low[j], R(0)))
+            d = clip(q[j], least, most)
+            t = log_plus(d, choose(d == q[j], low[j]/d, R(0)))
             logs_low[j] = R(0)
-            logs[j] = a if q[j] > R(0.5) else log_plus(x, low[j]/x if x == q[j] else R(0))
+            logs[j] = choose(q[j] > R(0.5), a, t)
+            weight[j] = target(&o, y[j], shift)
+            live[j] = choose((q[j] < least) | (wrong[j] < R(1) - most), R(0), weight[j])
+            chance[j] = x
+            wrong_low[j] = choose(x == wrong[j], wrong_low[j], R(0))
+    if o.class_alpha:
+        for j in range(n):
+            weight[j] *= o.class_alpha[first + j]
+            live[j] *= o.class_alpha[first + j]
+    else:
+        for j in range(n):
+            weight[j] *= o.alpha
+            live[j] *= o.alpha
     for j in range(n):
-        t = target(&o, y[j], shift)*(o.class_alpha[first + j] if o.class_alpha else o.alpha)
-        live = t
-        x = wrong[j]
+        x = chance[j]
         a = wrong_low[j]
-        if not logits:
-            clipped = q[j] < least or x < R(1) - most
-            live = R(0) if clipped else live
-            a = R(0) if clipped else a
-            x = clip(x, R(1) - most, R(1) - least)
-        factor = power_of_pair(x, a, o.gamma - R(1) if focused else o.gamma, &factor_low)
-        d = fmadd(x, factor, fmadd(a, factor, x*factor_low)) if focused else factor
-        cost[j] = R(0) if t == R(0) and logs[j] == logs[j] else -t*fmadd(d, logs[j], d*logs_low[j])
+        factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
+        d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
+        t = weight[j]
+        cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
         d = q[j]*logs[j]
         d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
-        d_low = R(0) if q[j] == R(0) else d_low
-        d = R(0) if q[j] == R(0) else d
-        rate = R(-1) if x == R(0) else (d + d_low)/x  # where q rounds to 1, the limit
-        rate = fmadd(o.gamma, d, -x) + fmadd(o.gamma, d_low, -a) if focused else fmadd(o.gamma, rate, R(-1))
-        if not logits:                                # the gradient's (1-q)/q, corrected by the tails
+        d_low = choose(q[j] == R(0), R(0), d_low)
+        d = choose(q[j] == R(0), R(0), d)
+        rate = choose(x == R(0), R(-1), (d + d_low)/x)        # where q rounds to 1, the limit
+        rate = choose(focused, fmadd(o.gamma, d, -x) + fmadd(o.gamma, d_low, -a), fmadd(o.gamma, rate, R(-1)))
+        slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, factor_low*rate))
+    if not logits:                                    # the gradient's (1-q)/q, corrected by the tails
+        for j in range(n):
             x = wrong[j]/q[j]
             wrong[j] = x + (wrong_low[j] - x*low[j])/q[j]
-        slope[j] = R(0) if live == R(0) else live*fmadd(factor, rate, factor_low*rate)
     slopes[0] += lane_sum(n, slope)
     return lane_sum(n, cost)
 
@@ -379,7 +393,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
                 for j in range(m): g[k + j] = c*(slope[j]*wrong[j] - q[j]*(total - slope[j]))
             else:
                 for j in range(m):
-                    g[k + j] = c*((R(0) if slope[j] == R(0) else slope[j]*wrong[j]) - (total - slope[j]))
+                    g[k + j] = c*(choose(slope[j] == R(0), R(0), slope[j]*wrong[j]) - (total - slope[j]))
             k += m
 
 
