@@ -51,6 +51,7 @@ typedef uint32_t ureal;
   #define vsplat(s)       ((s) - (vec){0})                  /* not {0} + s: that turns -0 into 0, and costs an addition */
   #define vrelu(x)        ((vec)((ivec)(x) & ~(ivec)((x) < vzero())))           /* keeps NaN */
   #define vgate(x, a)     ((vec)((ivec)(x) & ~(ivec)((a) <= vzero())))          /* x where not a <= 0; keeps NaN */
+  #define vlarger(m, x)   ((vec)(((ivec)(x) & ((x) > (m))) | ((ivec)(m) & ~((x) > (m)))))     /* m where x is NaN */
   #define prefetch_write(p) __builtin_prefetch((p), 1)
   #define prefetch_read(p)  __builtin_prefetch((p))
   #define hold_pointer(p) __asm__("" : "+r"(p))       /* the compiler may not replace it by an expression of others */
@@ -64,6 +65,7 @@ typedef uint32_t ureal;
   #define vsplat(s)       (s)
   #define vrelu(x)        ((x) < R(0) ? R(0) : (x))
   #define vgate(x, a)     ((a) <= R(0) ? R(0) : (x))
+  #define vlarger(m, x)   ((x) > (m) ? (x) : (m))
   #define prefetch_write(p) ((void)0)
   #define prefetch_read(p) ((void)0)
   #define hold_pointer(p) ((void)0)

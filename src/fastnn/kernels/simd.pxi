@@ -20,6 +20,7 @@ cdef extern from "simd.h" nogil:
     vec vsplat(real)
     vec vrelu(vec)
     vec vgate(vec, vec)
+    vec vlarger(vec, vec)
     vec vfmadd(vec, vec, vec)
     void vaccumulate(vec, vec, vec)
     void prefetch_write(const void*)

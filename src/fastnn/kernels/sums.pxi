@@ -100,7 +100,7 @@ cdef inline double careful_sum(ix n, const real* x, real* tail) noexcept nogil:
     cdef ix i = 0
     cdef int j
     tail[0] = R(0)
-    if sizeof(real) == 4: return lane_sum(n, x)
+    if sizeof(real) == 4: return lane_sum(n, x) if n < 128 else wide_sum(n, x)
     for j in range(8): high[j] = low[j] = R(0)
     while i < n:
         for j in range(<int>min(n - i, <ix>8)):
