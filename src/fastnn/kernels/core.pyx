@@ -142,30 +142,40 @@ cdef class LossKernel:
         if self.loss.class_alpha: same_size(self.class_alpha, job.K, "alpha")
         return self.run(&job, scale, threads)
 
-    def quick(self, y, p, bint mean, bint wanted):
-        """(cost, gradient) or the cost alone, where y and p are what nearly all calls bring: C-contiguous native arrays of
-        the module's dtype and of one shape; anything else is None."""
+    def quick(self, y, p, bint labelled, bint mean, bint wanted):
+        """(cost, gradient) or the cost alone, where y and p are what nearly all calls bring: C-contiguous native arrays, p of
+        the module's dtype, y like it or int64 labels of its samples; anything else is None."""
         cdef CostJob job
         cdef ix n
+        cdef int dimensions
         cdef double scale = 1
-        cdef cnp.ndarray g, yy, pp
+        cdef cnp.ndarray g, yy, pp, labels
         if type(y) is not cnp.ndarray or type(p) is not cnp.ndarray: return None
         yy, pp = y, p
-        if not (is_ready(yy) and is_ready(pp) and same_shape(yy, pp)): return None
+        dimensions = cnp.PyArray_NDIM(pp)
         n = cnp.PyArray_SIZE(pp)
-        if n == 0 or n >= PARALLEL or self.loss.class_alpha: return None
-        job.K = cnp.PyArray_DIM(pp, cnp.PyArray_NDIM(pp) - 1) if cnp.PyArray_NDIM(pp) > 1 else 1
-        if cnp.PyArray_NDIM(pp) == 1 and not is_elementwise(&self.loss): return None
+        if not is_ready(pp) or n == 0 or n >= PARALLEL or self.loss.class_alpha: return None
+        if dimensions < 2 and (dimensions == 0 or not is_elementwise(&self.loss)): return None
+        job.K = cnp.PyArray_DIM(pp, dimensions - 1) if dimensions > 1 else 1
         job.rows = n//job.K
         job.p = <const real*>cnp.PyArray_DATA(pp)
-        job.y = <const real*>cnp.PyArray_DATA(yy)
+        job.y = NULL
         job.labels = NULL
+        if labelled:
+            if cnp.PyArray_TYPE(yy) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(yy): return None
+            if not leading_shape(yy, pp, dimensions - 1): return None
+            labels = cnp.PyArray_EMPTY(1, &job.rows, cnp.NPY_INT32, 0)
+            job.labels = <const int32_t*>cnp.PyArray_DATA(labels)
+            if not narrow(job.rows, <const int64_t*>cnp.PyArray_DATA(yy), job.K, <int32_t*>cnp.PyArray_DATA(labels)): return None
+        else:
+            if not (is_ready(yy) and leading_shape(yy, pp, dimensions)): return None
+            job.y = <const real*>cnp.PyArray_DATA(yy)
         job.weights = NULL
         job.per_sample = NULL
         job.gradient = NULL
         if mean: scale = 1.0/<double>job.rows
         if not wanted: return self.run(&job, scale, 1)*scale
-        g = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(pp), cnp.PyArray_DIMS(pp), TYPE_NUMBER, 0)
+        g = cnp.PyArray_EMPTY(dimensions, cnp.PyArray_DIMS(pp), TYPE_NUMBER, 0)
         job.gradient = <real*>cnp.PyArray_DATA(g)
         return self.run(&job, scale, 1)*scale, g
 
@@ -178,7 +188,6 @@ cdef class LossKernel:
         job.scale = scale
         job.block = max(BLOCK//job.K, <ix>1)
         job.blocks = (job.rows + job.block - 1)//job.block
-        job.past_caches = job.gradient != NULL and n*<ix>sizeof(real) >= PAST_CACHES and job.K <= BLOCK
         job.sums = few
         job.scratch = NULL
         if job.blocks > 64:
@@ -196,19 +205,29 @@ cdef class LossKernel:
 
 cdef enum:
     PARALLEL = 1000000         # elements from which two threads may pay
-    PAST_CACHES = 16777216     # bytes of a gradient from which it is written past the caches
 
 
 cdef inline bint is_ready(cnp.ndarray a):
     return cnp.PyArray_TYPE(a) == TYPE_NUMBER and cnp.PyArray_ISCARRAY_RO(a)
 
 
-cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b):
-    cdef int i, n = cnp.PyArray_NDIM(a)
-    if n != cnp.PyArray_NDIM(b) or n == 0: return False
+cdef inline bint leading_shape(cnp.ndarray a, cnp.ndarray b, int n):
+    """Whether a has n dimensions, the first n of b."""
+    cdef int i
+    if cnp.PyArray_NDIM(a) != n: return False
     for i in range(n):
         if cnp.PyArray_DIM(a, i) != cnp.PyArray_DIM(b, i): return False
     return True
+
+
+cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noexcept nogil:
+    """Copy labels; false where one is outside 0 .. classes."""
+    cdef ix i
+    cdef int outside = 0
+    for i in range(n):
+        outside |= (labels[i] < 0) | (labels[i] >= classes)
+        to[i] = <int32_t>labels[i]
+    return not outside
 
 
 include "engine.pxi"

@@ -111,7 +111,6 @@ cdef struct CostJob:
     double scale
     double* per_sample         # or NULL
     real* gradient             # or NULL
-    bint past_caches           # write it there
     ix block                   # rows
     ix blocks
     double* sums               # one for each block
@@ -131,15 +130,13 @@ cdef void cost_of_blocks(CostJob* job, ix first, ix last, real* scratch) noexcep
     for b in range(first, last):
         r = b*job.block
         n = min(job.rows - r, job.block)
-        g = job.gradient + r*K if job.gradient and not job.past_caches else scratch
+        g = job.gradient + r*K if job.gradient else scratch
         if flat: job.sums[b] = elementwise_sum(&job.loss, n*K, K, job.p + r*K, job.y + r*K, job.scale, g)
         else:
             per_sample = job.per_sample + r if job.per_sample else values
             loss_rows(&job.loss, n, K, job.p + r*K, job.y + r*K if job.y else NULL, job.labels + r if job.labels else NULL,
                       job.weights + r if job.weights else NULL, K, job.scale, per_sample, g)
             job.sums[b] = lane_sum_double(n, per_sample)
-        if job.gradient and job.past_caches: stream(job.gradient + r*K, g, n*K)
-    stream_end()
 
 
 cdef int cost_member(void* argument, int member, int members) noexcept nogil:

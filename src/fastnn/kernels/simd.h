@@ -152,32 +152,6 @@ static inline void transpose4x4(const real *s, ptrdiff_t lds, real *d, ptrdiff_t
 }
 #endif
 
-/* ---- copies past the caches, for results that would not fit them: the line is not read before it is written ---- */
-#if defined(__x86_64__) && defined(__GNUC__)
-  #include <immintrin.h>
-static inline void stream(real *to, const real *from, ptrdiff_t n) {
-    ptrdiff_t i = 0;
-    for (; i < n && ((uintptr_t)(to + i) & 63); i++) to[i] = from[i];
-    for (; i + LINE <= n; i += LINE) {
-        const float *s = (const float *)(from + i);
-        float *d = (float *)(to + i);
-  #if defined(__AVX512F__)
-        _mm512_stream_ps(d, _mm512_loadu_ps(s));
-  #elif defined(__AVX__)
-        _mm256_stream_ps(d, _mm256_loadu_ps(s));
-        _mm256_stream_ps(d + 8, _mm256_loadu_ps(s + 8));
-  #else
-        for (int j = 0; j < 16; j += 4) _mm_stream_ps(d + j, _mm_loadu_ps(s + j));
-  #endif
-    }
-    for (; i < n; i++) to[i] = from[i];
-}
-static inline void stream_end(void) { _mm_sfence(); }
-#else
-static inline void stream(real *to, const real *from, ptrdiff_t n) { memcpy(to, from, n * sizeof(real)); }
-static inline void stream_end(void) {}
-#endif
-
 /* ---- bit patterns of one element ---- */
 static inline ireal bits(real x) { ireal i; memcpy(&i, &x, sizeof i); return i; }
 static inline real from_bits(ireal i) { real x; memcpy(&x, &i, sizeof x); return x; }

@@ -28,8 +28,6 @@ cdef extern from "simd.h" nogil:
     void hold_pointer(const void*)
     real fmadd(real, real, real)
     real product_tail(real, real, real)
-    void stream(real*, const real*, ix)
-    void stream_end()
     void transpose4x4(const real*, ix, real*, ix)
     real R(double)
     ireal bits(real)

@@ -1,8 +1,8 @@
 """Losses and their gradients, as models use them and on their own.
 
 A *loss* belongs to one sample (`Loss.per_sample`, and the functions); a *cost* is a reduction over samples (calling the
-object), and it is the cost whose gradient `Loss.gradient` gives.  Names, defaults and definitions are Keras 3's, with two
-additions, `Quantile` and `Gamma`; the gallery in ``docs/losses.md`` shows them all.
+object), and it is the cost whose gradient `Loss.gradient` gives.  Names, defaults and definitions are Keras 3's, with
+two additions, `Quantile` and `Gamma`; the gallery in ``docs/losses.md`` shows them all.
 
 >>> import numpy as np
 >>> from fastnn import losses
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from .. import validation
-from .base import KernelLoss, Loss
+from .base import KernelLoss as KernelLoss
+from .base import Loss
 from .classification import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,

@@ -198,7 +198,7 @@ class CompiledLoss(Loss):
         if sample_weight is None and self._mean is not None and type(y_pred) is np.ndarray:
             kernel = self._kernels.get(y_pred.dtype)
             if kernel is not None:
-                cost: float | None = kernel.quick(y_true, y_pred, self._mean, False)
+                cost: float | None = kernel.quick(y_true, y_pred, self.sparse, self._mean, False)
                 if cost is not None and cost == cost:
                     return cost
         return self._evaluate(y_true, y_pred, sample_weight, None, gradient=False)[0]
@@ -212,7 +212,7 @@ class CompiledLoss(Loss):
         if sample_weight is None and out is None and self._mean is not None and type(y_pred) is np.ndarray:
             kernel = self._kernels.get(y_pred.dtype)
             if kernel is not None:
-                both: tuple[float, np.ndarray] | None = kernel.quick(y_true, y_pred, self._mean, True)
+                both: tuple[float, np.ndarray] | None = kernel.quick(y_true, y_pred, self.sparse, self._mean, True)
                 if both is not None and both[0] == both[0]:
                     return both
         return self._evaluate(y_true, y_pred, sample_weight, out, gradient=True)  # type: ignore[return-value]
