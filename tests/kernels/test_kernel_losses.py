@@ -43,7 +43,7 @@ def run(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Per-sample losses and gradient."""
     per_sample, gradient = np.full(len(p), 7.0), np.full_like(p, 7)
-    core.loss(kind, smoothing, y, p, weights, scale, per_sample, gradient)
+    core.LossKernel(kind, {"label_smoothing": smoothing}).cost(y, p, weights, scale, per_sample, gradient)
     return per_sample, gradient
 
 
@@ -408,7 +408,7 @@ def test_without_a_gradient_the_losses_are_the_same_bytes(core: ModuleType, kind
         for weights in (None, np.random.default_rng(10).uniform(0, 3, len(given.p)).astype(core.DTYPE)):
             value, _ = run(core, kind, given.y, given.p, weights=weights)
             alone = np.full_like(value, 7)
-            core.loss(kind, 0.0, given.y, given.p, weights, 1.0, alone, None)
+            core.LossKernel(kind, {}).cost(given.y, given.p, weights, 1.0, alone, None)
             assert_same_bytes(alone, value)
 
 

@@ -149,6 +149,7 @@ cdef class LossKernel:
         cdef ix n
         cdef int dimensions
         cdef double scale = 1
+        cdef cnp.npy_intp rows[1]
         cdef cnp.ndarray g, yy, pp, labels
         if type(y) is not cnp.ndarray or type(p) is not cnp.ndarray: return None
         yy, pp = y, p
@@ -164,7 +165,8 @@ cdef class LossKernel:
         if labelled:
             if cnp.PyArray_TYPE(yy) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(yy): return None
             if not leading_shape(yy, pp, dimensions - 1): return None
-            labels = cnp.PyArray_EMPTY(1, &job.rows, cnp.NPY_INT32, 0)
+            rows[0] = job.rows
+            labels = cnp.PyArray_EMPTY(1, rows, cnp.NPY_INT32, 0)
             job.labels = <const int32_t*>cnp.PyArray_DATA(labels)
             if not narrow(job.rows, <const int64_t*>cnp.PyArray_DATA(yy), job.K, <int32_t*>cnp.PyArray_DATA(labels)): return None
         else:
