@@ -111,9 +111,10 @@ cdef class LossKernel:
         """
         cdef CostJob job
         cdef ix n = p.size
-        if cnp.PyArray_NDIM(p) == 0 or n == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected at least one element")
+        cdef int last = cnp.PyArray_NDIM(p) - 1
+        if last < 0 or cnp.PyArray_DIM(p, last) == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected (…, K), K > 0")
         job.p = <const real*>readable(p, "p")
-        job.K = cnp.PyArray_DIM(p, cnp.PyArray_NDIM(p) - 1)
+        job.K = cnp.PyArray_DIM(p, last)
         job.rows = n//job.K
         job.y = NULL
         job.labels = NULL

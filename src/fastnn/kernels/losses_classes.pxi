@@ -173,7 +173,8 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             pr = p + (r + i)*ld
             top[i] = row_maximum(K, pr)
             rest[i] = careful_sum(top[i], pr, &tail) + careful_sum(K - top[i] - 1, pr + top[i] + 1, &tail)
-            wrong[i] = R(rest[i]/(rest[i] + <double>pr[top[i]]))
+            whole = rest[i] + <double>pr[top[i]]
+            wrong[i] = R(rest[i]/whole + 0*(<double>pr[top[i]]/whole))       # NaN where q is
         for i in range(n):
             x = clip(wrong[i], R(1) - high, R(1) - low)
             t = log_(clip(R(1) - x, low, high))
