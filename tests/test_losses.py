@@ -409,8 +409,8 @@ def assert_raises(name: str, arguments: tuple[Any, ...], error: type[Exception],
         ([["a"]], TypeError, "y_pred has dtype <U1, expected real numbers"),
         ([[1j]], TypeError, "y_pred has dtype complex128, expected real numbers"),
         ([[1], [1, 2]], ValueError, "y_pred is no rectangular array"),
-        (0.5, ValueError, r"y_pred has shape \(\), expected two dimensions"),
-        (np.ones((2, 2, 2)), ValueError, r"y_pred has shape \(2, 2, 2\), expected two dimensions"),
+        (0.5, ValueError, r"y_pred has shape \(\), expected \(samples, outputs\)"),
+        (np.ones((2, 2, 2)), ValueError, r"y_true has shape \(3,\), expected .*\(2, 2"),
         (np.ones((0, 4)), ValueError, r"y_pred has shape \(0, 4\), expected at least one sample"),
         (np.ones((3, 0)), ValueError, r"y_pred has shape \(3, 0\), expected at least one sample"),
         ([], ValueError, r"y_pred has shape \(0.*\), expected at least one sample"),
@@ -539,7 +539,7 @@ def test_get(name: str) -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
     with pytest.raises(
-        ValueError, match=r"loss is 'huger', expected one of 'mean_squared_error', 'mse', .*crossentropy'"
+        ValueError, match=r"loss is 'huger', expected one of 'mean_squared_error', .*'mse', "
     ):
         losses.get("huger")
 

@@ -106,7 +106,7 @@ def test_targets() -> None:
     [[0, 2, 1], (0, 2, 1), [[0], [2], [1]], [0.0, 2.0, 1.0], np.array([0, 2, 1], np.uint8), np.array([0, 2, 1], ">i8")],
 )
 def test_labels(value: Any) -> None:
-    got = validation.labels("y", value, 3, 3)
+    got = validation.labels("y", value, (3,), 3)
     assert got.dtype == np.int32
     assert got.flags.c_contiguous
     assert got.tolist() == [0, 2, 1]
@@ -114,7 +114,7 @@ def test_labels(value: Any) -> None:
 
 def test_strided_labels_become_contiguous() -> None:
     for dtype in (np.int32, np.int64):
-        got = validation.labels("y", np.array([0, 9, 2, 9, 1, 9], dtype)[::2], 3, 3)
+        got = validation.labels("y", np.array([0, 9, 2, 9, 1, 9], dtype)[::2], (3,), 3)
         assert got.flags.c_contiguous
         assert got.tolist() == [0, 2, 1]
 
@@ -135,12 +135,12 @@ def test_strided_labels_become_contiguous() -> None:
 )
 def test_bad_labels(value: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        validation.labels("y", value, 1, 3)
+        validation.labels("y", value, (1,), 3)
 
 
 def test_the_first_bad_label_is_named() -> None:
     with pytest.raises(ValueError, match="the label 7 at position 2,"):
-        validation.labels("y", [0, 1, 7, -3, 9], 5, 3)
+        validation.labels("y", [0, 1, 7, -3, 9], (5,), 3)
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -182,10 +182,7 @@ def test_bad_weights(value: Any, message: str) -> None:
         validation.weights("w", value, F64, 3)
 
 
-@pytest.mark.parametrize(
-    "y",
-    [np.array([0, 2, 1, 2]), np.eye(3)[[0, 2, 1, 2]], np.array([[0], [2], [1], [2]]), np.array([0.0, 2.0, 1.0, 2.0])],
-)
+@pytest.mark.parametrize("y", [np.array([0, 2, 1, 2]), np.array([0.0, 2.0, 1.0, 2.0])])
 def test_class_weights(y: np.ndarray) -> None:
     assert validation.class_weights("w", {0: 0.5, 2: 3}, y).tolist() == [0.5, 3, 1, 3]
     assert validation.class_weights("w", {}, y).tolist() == [1, 1, 1, 1]

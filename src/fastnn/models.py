@@ -238,15 +238,14 @@ class Sequential:
     ) -> tuple[losses.KernelLoss, metrics.Metric | None]:
         """What the engine needs to know of a loss and a metric behind the last layer."""
         last = self.layers[-1]
-        if loss.sparse and last.units == 1:
-            raise ValueError(f"loss is {loss.name} for a model with one output, expected one output for each class")
+        loss.check_outputs(last.units)
         metric = metrics.get(metric_names[0], last.units, loss.sparse) if metric_names else None
         return loss.for_engine(last.activation), metric
 
     def _set_loss(self) -> None:
         assert self.loss is not None
         spec, self._metric = self._specify(self.loss, self._metric_names)
-        self._engine.set_loss(spec.code, spec.fused, spec.label_smoothing, self._metric.code if self._metric else 0)
+        self._engine.set_loss(spec.kernel(self.dtype), spec.fused, self._metric.code if self._metric else 0)
 
     # ---- parameters -------------------------------------------------------------------------------------------------
 
@@ -733,7 +732,8 @@ class Sequential:
         """Sample weights times those of the samples' classes."""
         if class_weight is None:
             return w
-        result = validation.class_weights("class_weight", class_weight, y).astype(self.dtype)
+        classes = self._compiled()[1].classes(y)
+        result = validation.class_weights("class_weight", class_weight, classes).astype(self.dtype)
         return result if w is None else w * result
 
 

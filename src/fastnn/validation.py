@@ -52,32 +52,77 @@ def targets(name: str, value: Any, dtype: np.dtype, rows: int, columns: int) -> 
     """Targets (N, columns) without NaN, one row for each of N = `rows` samples."""
     result = matrix(name, value, dtype, columns)
     same_rows(name, result, rows)
-    if np.isnan(np.min(result)):  # one pass, no temporary
-        row = int(np.isnan(result).any(axis=1).argmax())
-        raise ValueError(f"{name} has a NaN in sample {row}, expected numbers")
+    no_nan(name, result)
     return result
 
 
-def labels(name: str, value: Any, rows: int, classes: int) -> np.ndarray:
-    """Integer labels (N,) in 0 … classes - 1, as int32; (N, 1) means (N,), and floats that are whole are taken."""
+def no_nan(name: str, value: np.ndarray) -> None:
+    """Targets without NaN; the first axis is named as the sample."""
+    if value.dtype.kind == "f" and np.isnan(np.min(value)):  # one pass, no temporary
+        row = int(np.argwhere(np.isnan(value))[0, 0])
+        raise ValueError(f"{name} has a NaN in sample {row}, expected numbers")
+
+
+def outputs(name: str, given: np.ndarray, axis: int, of_classes: bool) -> np.ndarray:
+    """Predictions (…, K), K along `axis` of `given`; a vector is (N, 1), or (K,) of classes."""
+    if given.ndim == 0:
+        raise ValueError(f"{name} has shape (), expected (samples, outputs)")
+    if given.size == 0:
+        raise ValueError(f"{name} has shape {given.shape}, expected at least one sample and one column")
+    if not -given.ndim <= axis < given.ndim:
+        raise ValueError(f"axis is {axis}, expected one of the {given.ndim} dimensions of {name}")
+    if given.ndim == 1 and not of_classes:
+        return given[:, np.newaxis]
+    return np.ascontiguousarray(np.moveaxis(given, axis, -1))
+
+
+def targets_like(
+    name: str, value: Any, dtype: np.dtype, given: tuple[int, ...], shape: tuple[int, ...], axis: int
+) -> np.ndarray:
+    """Targets for predictions that came with the shape `given`, as `shape`, K along the last axis; NaN is not looked
+    for.
+    """
+    if len(shape) == 2 and axis == -1:
+        result = matrix(name, value, dtype, shape[1])
+        same_rows(name, result, shape[0])
+        return result
+    result = array(name, value, dtype)
+    if axis == -1 and given in ((*result.shape, 1), result.shape[:-1] if result.shape[-1:] == (1,) else None):
+        result = result.reshape(given)
+    if result.shape != given:
+        raise ValueError(f"{name} has shape {result.shape}, expected {given}")
+    return np.ascontiguousarray(np.moveaxis(result, axis, -1)).reshape(shape)
+
+
+def labels(name: str, value: Any, shape: tuple[int, ...], classes: int, ignore: int | None = None) -> np.ndarray:
+    """Integer labels of this shape in 0 … classes - 1, as int32; floats that are whole are taken, and an axis of 1 at
+    the end.  The label `ignore` may be any, and becomes -1.
+    """
     given = real(name, value, "integer labels")
-    if given.ndim == 2 and given.shape[1] == 1:
-        given = given[:, 0]
-    if given.ndim != 1:
+    if given.ndim == len(shape) + 1 and given.shape[-1] == 1:
+        given = given[..., 0]
+    if given.ndim != len(shape):
         raise ValueError(
-            f"{name} has shape {given.shape}, expected integer labels of shape ({rows},); "
+            f"{name} has shape {given.shape}, expected integer labels of shape {shape}; "
             "one-hot rows are for categorical_crossentropy"
         )
-    same_rows(name, given, rows)
-    outside = ~((given >= 0) & (given < classes))  # true for NaN as well
+    if given.shape != shape:
+        if len(shape) == 1:
+            same_rows(name, given, shape[0])
+        raise ValueError(f"{name} has shape {given.shape}, expected integer labels of shape {shape}")
+    if given.dtype.kind in "iu" and ignore is None and given.size and given.min() >= 0 and given.max() < classes:
+        return np.ascontiguousarray(given, dtype=np.int32).reshape(shape)
+    ignored = np.zeros(shape, bool) if ignore is None else given == ignore
+    outside = ~((given >= 0) & (given < classes)) & ~ignored  # true for NaN as well
     if given.dtype.kind == "f":
         outside |= given != np.floor(given)
     if outside.any():
-        at = int(outside.argmax())
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ValueError(
-            f"{name} has the label {given[at]} at position {at}, expected integers from 0 to {classes - 1}"
+            f"{name} has the label {given[at]} at position {at[0] if len(at) == 1 else at}, "
+            f"expected integers from 0 to {classes - 1}"
         )
-    return np.ascontiguousarray(given, dtype=np.int32)
+    return np.where(ignored, -1, np.where(ignored, 0, given)).astype(np.int32)
 
 
 def same_rows(name: str, value: np.ndarray, rows: int) -> None:
@@ -103,11 +148,24 @@ def weights(name: str, value: Any, dtype: np.dtype, rows: int) -> np.ndarray | N
     return np.ascontiguousarray(result)
 
 
-def class_weights(name: str, value: Any, y: np.ndarray) -> np.ndarray:
-    """A weight for each sample, by its class: y holds labels (N,), one-hot rows (N, K) or a column of them (N, 1)."""
+def loss_weights(name: str, value: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Weights of losses of this shape, flat: one for all, one for each sample (N,), or one for each loss."""
+    if value is None or shape in ((), *((n,) for n in shape[:1] if len(shape) == 1)):
+        return weights(name, value, dtype, shape[0] if shape else 1)
+    result = array(name, value, dtype)
+    for n in (len(shape) + 1, len(shape)):
+        if result.ndim == n > 1 and result.shape[-1] == 1 and result.shape[:-1] == shape[: n - 1]:
+            result = result[..., 0]
+    if result.shape != shape[: result.ndim]:
+        raise ValueError(f"{name} has shape {result.shape}, expected {shape} or {shape[:1]}")
+    result = np.broadcast_to(result.reshape(result.shape + (1,) * (len(shape) - result.ndim)), shape)
+    return weights(name, result.reshape(-1), dtype, math.prod(shape))
+
+
+def class_weights(name: str, value: Any, classes: np.ndarray) -> np.ndarray:
+    """A weight for each sample, by its class (N,)."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} is {type(value).__name__}, expected a dict from class to weight")
-    classes = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
     result = np.ones(len(classes))
     for label, weight in value.items():
         if not isinstance(label, numbers.Real):

@@ -78,14 +78,16 @@ def run(core: ModuleType, at_the_end: bool) -> None:
                 updater = core.Updater(NUMBERS | {"rule": rule} | options, [(n,)], [state], [[n - n // 2, n // 2]])
                 for step in (1, 2):
                     updater.apply([new(n)], [new(n)], 0.1, step, 1)
-        for kind in range(5):
+        for kind in range(23):
             print("loss", kind, n, flush=True)
-            for gradient in (None, new(3, n)):
-                per_sample = guarded(np.zeros(3), at_the_end)
-                core.loss(kind, 0.1, new(3, n), new(3, n), new(3), 1.0, per_sample, gradient)
-                if kind >= 3:
-                    labels = guarded(np.array([0, n // 2, n - 1], np.int32), at_the_end)
-                    core.loss(kind, 0.0, labels, new(3, n), new(3), 1.0, per_sample, gradient)
+            for alpha in (0.25, new(n)) if kind >= 21 else (0.25,):
+                loss = core.LossKernel(kind, {"label_smoothing": 0.1, "alpha": alpha})
+                for gradient in (None, new(3, n)):
+                    for weights, per_sample in ((new(3), guarded(np.zeros(3), at_the_end)), (None, None)):
+                        loss.cost(new(3, n), new(3, n), weights, 1.0, per_sample, gradient)
+                        if kind in (3, 4):
+                            labels = guarded(np.array([0, n // 2, n - 1], np.int32), at_the_end)
+                            loss.cost(labels, new(3, n), weights, 1.0, per_sample, gradient)
 
     for m, k, n in [(1, 3, 5), (2, 5, 17), (3, 17, 33), (9, 2, 65), (17, 33, 130), (35, 400, 170), (5, 3, 1030)]:
         padded = -(-n // vector) * vector

@@ -40,7 +40,6 @@ def labels(_: np.dtype) -> np.ndarray:
 def loss(y: Callable[[np.dtype], np.ndarray], kind: int) -> Callable[[np.dtype], dict[str, Any]]:
     return lambda dtype: {
         "kind": kind,
-        "label_smoothing": 0.0,
         "y": y(dtype),
         "p": np.full((3, 4), 0.25, dtype),
         "sample_weight": np.ones(3, dtype),
@@ -82,11 +81,19 @@ def arrays_of(arguments: dict[str, Any]) -> list[np.ndarray]:
     return [v for v in values if isinstance(v, np.ndarray)]
 
 
+def run(core: ModuleType, call: str, arguments: dict[str, Any]) -> None:
+    function = CALLS[call].function
+    if function == "loss":
+        core.LossKernel(arguments["kind"], {}).cost(**{k: v for k, v in arguments.items() if k != "kind"})
+    else:
+        getattr(core, function)(**arguments)
+
+
 def refuses(core: ModuleType, call: str, arguments: dict[str, Any], match: str) -> None:
     """Assert a ValueError that says so, and that no array has changed."""
     before = [a.copy() for a in arrays_of(arguments)]
     with pytest.raises(ValueError, match=match):
-        getattr(core, CALLS[call].function)(**arguments)
+        run(core, call, arguments)
     for a, b in zip(arrays_of(arguments), before, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -95,7 +102,7 @@ def refuses(core: ModuleType, call: str, arguments: dict[str, Any], match: str) 
 def test_the_arguments_that_are_spoilt_below_are_good(core: ModuleType, call: str) -> None:
     arguments = CALLS[call].make(core.DTYPE)
     before = [a.copy() for a in arrays_of(arguments)]
-    getattr(core, CALLS[call].function)(**arguments)
+    run(core, call, arguments)
     changed = [not np.array_equal(a, b) for a, b in zip(arrays_of(arguments), before, strict=True)]
     assert any(changed)
 
@@ -136,7 +143,7 @@ def test_an_array_that_is_only_read_may_be_read_only(core: ModuleType, call: str
     for name, written in CALLS[call].arrays:
         arguments[name].flags.writeable = written
     for given in (expected, arguments):
-        getattr(core, CALLS[call].function)(**given)
+        run(core, call, given)
     for a, b in zip(arrays_of(arguments), arrays_of(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -311,8 +318,11 @@ def test_a_product_that_may_not_be_written(core: ModuleType) -> None:
         f"Updater({NUMBERS}, [(5,)], [()], [[5]])",
         f"Updater({NUMBERS}, [(5,)], [(np.ones(5, D),)], [[5]])",
         f"Updater({NUMBERS | {'rule': 'unheard of'}}, [(5,)], [()], [[5]])",
-        "loss(0, 0.0, np.ones((3, 0), D), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
-        "loss(4, 0.0, np.zeros(3, np.int32), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
+        "LossKernel(0, {}).cost(np.ones((3, 0), D), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
+        "LossKernel(4, {}).cost(np.zeros(3, np.int32), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
+        "LossKernel(23, {})",
+        "LossKernel(-1, {})",
+        "LossKernel(21, {'alpha': np.ones(2, D)}).cost(np.ones((1, 3), D), np.ones((1, 3), D), None, 1.0, None, None)",
     ],
 )
 def test_what_is_missing_is_an_error_and_no_crash(call: str) -> None:

@@ -8,15 +8,41 @@ cdef enum Activation:
     TANH = 3
     SOFTMAX = 4
 
+cdef enum:
+    STRETCH = 128              # elements whose largest is found in vectors
+
+
+cdef inline real stretch_maximum(real m, const real* z) noexcept nogil:
+    """The largest of m and z[0 .. STRETCH), of which NaN does not count; m where that is NaN."""
+    cdef vec a = vsplat(m), b = a
+    cdef real lane[VL]
+    cdef ix j = 0
+    while j < STRETCH:
+        a = vlarger(a, vload(z + j))
+        b = vlarger(b, vload(z + j + VL))
+        j += 2*VL
+    vstore(lane, vlarger(a, b))
+    for j in range(VL):
+        if lane[j] > m: m = lane[j]
+    return m
+
 
 cdef inline ix row_maximum(ix K, const real* z) noexcept nogil:
     """Index of the first largest element; of element 0 where that is NaN."""
-    cdef ix j, top = 0
-    cdef real m = z[0]
-    for j in range(1, K):
+    cdef ix j = 0, top = 0
+    cdef real m = z[0], larger
+    while j + STRETCH <= K:                        # which stretch it is in
+        larger = stretch_maximum(m, z + j)
+        if larger > m:
+            m = larger
+            top = j
+        j += STRETCH
+    while z[top] != m and m == m: top += 1
+    while j < K:
         if z[j] > m:
             m = z[j]
             top = j
+        j += 1
     return top
 
 

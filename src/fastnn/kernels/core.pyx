@@ -8,7 +8,7 @@ Functions here check what would crash; fastnn.validation checks what users pass,
 """
 cimport numpy as cnp
 from cpython.ref cimport PyObject
-from libc.math cimport isfinite, sqrt
+from libc.math cimport isfinite, ldexp, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -21,10 +21,10 @@ include "gemm.pxi"
 include "elementary.pxi"
 include "sums.pxi"
 include "activations.pxi"
+include "team.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
-include "team.pxi"
 include "pieces.pxi"
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
@@ -75,6 +75,171 @@ cdef int fill_optimizer(Optimizer* o, dict hyperparameters, tuple state, Py_ssiz
     return 0
 
 
+
+cdef class LossKernel:
+    """One loss with its options.
+
+    Parameters
+    ----------
+    kind : int
+        A LossKind.
+    options : dict
+        Of label_smoothing, delta, quantile, gamma, alpha (a float, or an array with one for each class) and balanced, those
+        that the kind has.
+    """
+    cdef Loss loss
+    cdef object class_alpha
+
+    def __cinit__(self, int kind, dict options):
+        cdef Loss* o = &self.loss
+        cdef double alpha = 1, q = options.get("quantile", 0.5)
+        if not 0 <= kind < LOSS_KINDS: raise ValueError(f"kind is {kind}, expected 0 to {LOSS_KINDS - 1}")
+        o.kind = <LossKind>kind
+        o.accuracy = NO_ACCURACY
+        o.threshold = R(0.5)
+        o.smoothing = options.get("label_smoothing", 0.0)
+        o.keep, o.shift = R(1 - o.smoothing), R(o.smoothing/2)
+        o.delta = R(options.get("delta", 1.0))
+        o.over, o.under = R(q), R(1 - <double>R(q))
+        o.gamma = R(options.get("gamma", 2.0))
+        o.balanced = options.get("balanced", False)
+        o.class_alpha = NULL
+        self.class_alpha = options.get("alpha", 1.0)
+        if isinstance(self.class_alpha, np.ndarray): o.class_alpha = <const real*>readable(self.class_alpha, "alpha")
+        else: alpha = self.class_alpha
+        o.alpha, o.alpha_no = R(alpha), R(1 - <double>R(alpha))
+        o.label_scale, o.label_shift = R(1), R(0)
+
+    def cost(self, cnp.ndarray y, cnp.ndarray p, sample_weight, double scale, per_sample, gradient, int threads=1):
+        """Sum of the weighted losses of the rows of p, whose last axis is the outputs.
+
+        y is of p's size, or int32 labels, one for each row (a negative one is ignored).  Where they are not None, losses go
+        into per_sample, float64, and `scale` times the gradient of the sum into `gradient`, of p's size.
+        """
+        cdef CostJob job
+        cdef ix n = p.size
+        cdef int last = cnp.PyArray_NDIM(p) - 1
+        if last < 0 or cnp.PyArray_DIM(p, last) == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected (…, K), K > 0")
+        job.p = <const real*>readable(p, "p")
+        job.K = cnp.PyArray_DIM(p, last)
+        job.rows = n//job.K
+        job.y = NULL
+        job.labels = NULL
+        job.weights = NULL
+        job.per_sample = NULL
+        job.gradient = NULL
+        if y.dtype == np.int32:
+            if not cnp.PyArray_IS_C_CONTIGUOUS(y): raise ValueError("y is not C-contiguous")
+            job.labels = <const int32_t*>cnp.PyArray_DATA(y)
+            same_size(y, job.rows, "y")
+        else:
+            job.y = <const real*>readable(y, "y")
+            same_size(y, n, "y")
+        if sample_weight is not None:
+            job.weights = <const real*>readable(sample_weight, "sample_weight")
+            same_size(sample_weight, job.rows, "sample_weight")
+        if per_sample is not None:
+            if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample):
+                raise ValueError(f"per_sample is {per_sample.dtype}, expected C-contiguous float64")
+            if not per_sample.flags.writeable: raise ValueError("per_sample is read-only")
+            same_size(per_sample, job.rows, "per_sample")
+            job.per_sample = <double*>cnp.PyArray_DATA(per_sample)
+        if gradient is not None:
+            same_size(gradient, n, "gradient")
+            job.gradient = <real*>writable(gradient, "gradient")
+        if self.loss.class_alpha: same_size(self.class_alpha, job.K, "alpha")
+        return self.run(&job, scale, threads)
+
+    def quick(self, y, p, bint labelled, bint mean, bint wanted):
+        """(cost, gradient) or the cost alone, where y and p are what nearly all calls bring: C-contiguous native arrays, p of
+        the module's dtype, y like it or int64 labels of its samples; anything else is None."""
+        cdef CostJob job
+        cdef ix n
+        cdef int dimensions
+        cdef double scale = 1
+        cdef cnp.npy_intp rows[1]
+        cdef cnp.ndarray g, yy, pp, labels
+        if type(y) is not cnp.ndarray or type(p) is not cnp.ndarray: return None
+        yy, pp = y, p
+        dimensions = cnp.PyArray_NDIM(pp)
+        n = cnp.PyArray_SIZE(pp)
+        if not is_ready(pp) or n == 0 or n >= PARALLEL or self.loss.class_alpha: return None
+        if dimensions < 2 and (dimensions == 0 or not is_elementwise(&self.loss)): return None
+        job.K = cnp.PyArray_DIM(pp, dimensions - 1) if dimensions > 1 else 1
+        job.rows = n//job.K
+        job.p = <const real*>cnp.PyArray_DATA(pp)
+        job.y = NULL
+        job.labels = NULL
+        if labelled:
+            if cnp.PyArray_TYPE(yy) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(yy): return None
+            if not leading_shape(yy, pp, dimensions - 1): return None
+            rows[0] = job.rows
+            labels = cnp.PyArray_EMPTY(1, rows, cnp.NPY_INT32, 0)
+            job.labels = <const int32_t*>cnp.PyArray_DATA(labels)
+            if not narrow(job.rows, <const int64_t*>cnp.PyArray_DATA(yy), job.K, <int32_t*>cnp.PyArray_DATA(labels)): return None
+        else:
+            if not (is_ready(yy) and leading_shape(yy, pp, dimensions)): return None
+            job.y = <const real*>cnp.PyArray_DATA(yy)
+        job.weights = NULL
+        job.per_sample = NULL
+        job.gradient = NULL
+        if mean: scale = 1.0/<double>job.rows
+        if not wanted: return self.run(&job, scale, 1)*scale
+        g = cnp.PyArray_EMPTY(dimensions, cnp.PyArray_DIMS(pp), TYPE_NUMBER, 0)
+        job.gradient = <real*>cnp.PyArray_DATA(g)
+        return self.run(&job, scale, 1)*scale, g
+
+    cdef double run(self, CostJob* job, double scale, int threads) except? -1:
+        cdef double few[64]
+        cdef double result
+        cdef object sums, scratch
+        cdef ix n = job.rows*job.K
+        job.loss = self.loss
+        job.scale = scale
+        job.block = max(BLOCK//job.K, <ix>1)
+        job.blocks = (job.rows + job.block - 1)//job.block
+        job.sums = few
+        job.scratch = NULL
+        if job.blocks > 64:
+            sums = np.empty(job.blocks)
+            job.sums = <double*>cnp.PyArray_DATA(sums)
+        if job.K > BLOCK and job.gradient == NULL:
+            scratch = np.empty(threads*job.K, DTYPE)
+            job.scratch = <real*>cnp.PyArray_DATA(scratch)
+        if (job.loss.kind == HINGE or job.loss.kind == SQUARED_HINGE) and all_binary(n, job.y):
+            job.loss.label_scale, job.loss.label_shift = R(2), R(-1)
+        if n < 32768: return cost(job, 1)              # to let go of the GIL costs more than it gives
+        with nogil: result = cost(job, threads)
+        return result
+
+
+cdef enum:
+    PARALLEL = 1000000         # elements from which two threads may pay
+
+
+cdef inline bint is_ready(cnp.ndarray a):
+    return cnp.PyArray_TYPE(a) == TYPE_NUMBER and cnp.PyArray_ISCARRAY_RO(a)
+
+
+cdef inline bint leading_shape(cnp.ndarray a, cnp.ndarray b, int n):
+    """Whether a has n dimensions, the first n of b."""
+    cdef int i
+    if cnp.PyArray_NDIM(a) != n: return False
+    for i in range(n):
+        if cnp.PyArray_DIM(a, i) != cnp.PyArray_DIM(b, i): return False
+    return True
+
+
+cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noexcept nogil:
+    """Copy labels; false where one is outside 0 .. classes."""
+    cdef ix i
+    cdef int outside = 0
+    for i in range(n):
+        outside |= (labels[i] < 0) | (labels[i] >= classes)
+        to[i] = <int32_t>labels[i]
+    return not outside
+
+
 include "engine.pxi"
 include "updater.pxi"
 include "single.pxi"
@@ -103,45 +268,6 @@ def activation_backward(int kind, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     with nogil: activation_gradient(kind, rows, n, p, q, n)
 
 
-def loss(int kind, double label_smoothing, cnp.ndarray y, cnp.ndarray p, sample_weight, double scale, cnp.ndarray per_sample, gradient):
-    """Losses of the rows of p (N, K) into per_sample (N,) float64, and where gradient (N, K) is not None scale times the
-    gradient of their sum.  y is (N, K), or int32 labels (N,)."""
-    cdef Loss spec
-    cdef ix N, K, r = 0, n, block
-    cdef const real* pp = <const real*>readable(p, "p")
-    cdef const real* yy = NULL
-    cdef const int32_t* labels = NULL
-    cdef const real* w = NULL
-    cdef real* g
-    cdef double* out = <double*>cnp.PyArray_DATA(per_sample)
-    cdef bint wanted = gradient is not None
-    if cnp.PyArray_NDIM(p) != 2 or cnp.PyArray_DIM(p, 1) == 0: raise ValueError(f"p has shape {(<object>p).shape}, expected (N, K), K > 0")
-    N, K = cnp.PyArray_DIM(p, 0), cnp.PyArray_DIM(p, 1)
-    if per_sample.dtype != np.float64 or not cnp.PyArray_IS_C_CONTIGUOUS(per_sample):
-        raise ValueError(f"per_sample is {per_sample.dtype}, expected C-contiguous float64")
-    if not per_sample.flags.writeable: raise ValueError("per_sample is read-only")
-    same_size(per_sample, N, "per_sample")
-    if y.dtype == np.int32:
-        if not cnp.PyArray_IS_C_CONTIGUOUS(y): raise ValueError("y is not C-contiguous")
-        labels = <const int32_t*>cnp.PyArray_DATA(y)
-        same_size(y, N, "y")
-    else:
-        yy = <const real*>readable(y, "y")
-        same_size(y, N*K, "y")
-    if sample_weight is not None:
-        w = <const real*>readable(sample_weight, "sample_weight")
-        same_size(sample_weight, N, "sample_weight")
-    block = N if wanted else max(4096//max(K, <ix>1), <ix>1)       # rows at once: the gradient is the losses' scratch
-    if wanted: same_size(gradient, N*K, "gradient")
-    else: gradient = np.empty((min(block, N), K), DTYPE)
-    g = <real*>writable(gradient, "gradient")
-    spec.kind, spec.label_smoothing, spec.accuracy, spec.threshold = <LossKind>kind, R(label_smoothing), NO_ACCURACY, R(0.5)
-    with nogil:
-        while r < N:
-            n = min(N - r, block)
-            loss_rows(&spec, n, K, pp + r*K, yy + r*K if yy else NULL, labels + r if labels else NULL, w + r if w else NULL, K,
-                      scale, out + r, g)
-            r += n
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):

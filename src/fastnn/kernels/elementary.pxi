@@ -1,9 +1,10 @@
 # exp, log, log1p, tanh and sigmoid of one element: branch-free, so that the compiler vectorises the loops round them.
+# Where a loss needs more than a `real` holds, numbers are pairs: a rounded value and its tail, what the rounding lost.
 # Constants are those of the classical minimax polynomials (Cephes for float32, fdlibm for float64); the largest errors
 # over the whole domain are in tests/kernels.  Subnormal, infinite and NaN arguments give what IEEE arithmetic gives.
 
-cdef inline real expm1_near_0(real r) noexcept nogil:
-    """e^r - 1 for |r| <= ln(2)/2."""
+cdef inline real expm1_curvature(real r) noexcept nogil:
+    """(e^r - 1 - r)/r^2 for |r| <= ln(2)/2."""
     cdef real p
     if sizeof(real) == 4:
         p = R(0.001392621346633244304)
@@ -21,8 +22,12 @@ cdef inline real expm1_near_0(real r) noexcept nogil:
         p = fmadd(p, r, R(0.008333333333326112053))
         p = fmadd(p, r, R(0.04166666666666666977))
         p = fmadd(p, r, R(0.1666666666666667101))
-    p = fmadd(p, r, R(0.5))
-    return fmadd(r*r, p, r)
+    return fmadd(p, r, R(0.5))
+
+
+cdef inline real expm1_near_0(real r) noexcept nogil:
+    """e^r - 1 for |r| <= ln(2)/2."""
+    return fmadd(r*r, expm1_curvature(r), r)
 
 
 cdef inline real round_shift() noexcept nogil:
@@ -30,36 +35,79 @@ cdef inline real round_shift() noexcept nogil:
     return R(12582912.0) if sizeof(real) == 4 else R(6755399441055744.0)
 
 
-cdef inline real reduce_by_ln2(real x, ireal* k) noexcept nogil:
-    """r with x = k ln(2) + r, |r| <= ln(2)/2 (Cody and Waite: ln(2) in two parts)."""
-    cdef real n = fmadd(x, R(1.4426950408889634074), round_shift())
+cdef inline real ln2_high() noexcept nogil:
+    """ln(2), to so few bits that its product with an exponent is exact,"""
+    return R(0.693145751953125) if sizeof(real) == 4 else R(0.69314718055966295651)
+
+
+cdef inline real ln2_low() noexcept nogil:
+    """and the rest of it."""
+    return R(1.4286068203094172e-6) if sizeof(real) == 4 else R(2.8235290563031577123e-13)
+
+
+cdef inline real reduce_by_ln2(real x, ireal* k, real* tail) noexcept nogil:
+    """r with x = k ln(2) + r + tail, |r| <= ln(2)/2 (Cody and Waite)."""
+    cdef real n = fmadd(x, R(1.4426950408889634074), round_shift()), high, r
     k[0] = bits(n) - bits(round_shift())
     n = n - round_shift()
-    if sizeof(real) == 4:
-        return fmadd(n, -R(1.4286068203094172e-6), fmadd(n, -R(0.693145751953125), x))
-    return fmadd(n, -R(2.8235290563031577123e-13), fmadd(n, -R(0.69314718055966295651), x))
+    high = fmadd(n, -ln2_high(), x)               # exact
+    r = fmadd(n, -ln2_low(), high)
+    tail[0] = (high - r) - n*ln2_low()
+    return r
 
 
 cdef inline real absolute(real x) noexcept nogil:
     return from_bits(bits(x) & ABS_MASK)
 
 
-cdef inline real exp_(real x) noexcept nogil:
-    cdef ireal k, half
-    cdef real p, low = R(-104.0) if sizeof(real) == 4 else R(-746.0), high = R(89.0) if sizeof(real) == 4 else R(710.0)
+cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
+    """a + b - s, for s = a + b rounded; 0 where s is infinite (Knuth's two-sum)."""
+    cdef real t = s - a
+    t = (a - (s - t)) + (b - t)
+    return choose(absolute(s) < REAL_INFINITY, t, R(0))
+
+
+cdef inline real within_exp(real x) noexcept nogil:
+    """x, but no further than where e^x is 0 or infinite."""
+    cdef real low = R(-104.0) if sizeof(real) == 4 else R(-746.0), high = R(89.0) if sizeof(real) == 4 else R(710.0)
     x = high if x > high else x                   # NaN passes both
-    x = low if x < low else x
-    p = R(1) + expm1_near_0(reduce_by_ln2(x, &k))
-    half = k >> 1
-    return p*power_of_2(half)*power_of_2(k - half)     # in two steps, so that subnormal results are right
+    return low if x < low else x
+
+
+cdef inline real scaled(real x, ireal k) noexcept nogil:
+    """2^k x, in two steps, so that subnormal results are right."""
+    cdef ireal half = k >> 1
+    return x*power_of_2(half)*power_of_2(k - half)
+
+
+cdef inline real exp_of_sum(real x, real tail) noexcept nogil:
+    """e^(x + tail) for a tail within a few roundings of x."""
+    cdef ireal k
+    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost) + tail)
+    return scaled(p, k)
+
+
+cdef inline real exp_(real x) noexcept nogil:
+    cdef ireal k
+    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost))
+    return scaled(p, k)
+
+
+cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
+    """e^(x + x_tail) and its tail, together to a tenth of a rounding."""
+    cdef ireal k
+    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
+    lost = lost + sum_tail(x_r, x_tail, r)
+    tail[0] = scaled(((R(1) - p) + q) + (((r - q) + w) + lost), k)
+    return scaled(p, k)
 
 
 cdef inline real tanh_(real x) noexcept nogil:
     cdef ireal k
-    cdef real y = absolute(x), high = R(20.0) if sizeof(real) == 4 else R(40.0), t, s
+    cdef real y = absolute(x), high = R(20.0) if sizeof(real) == 4 else R(40.0), t, s, lost
     y = y + y
     y = high if y > high else y
-    t = expm1_near_0(reduce_by_ln2(y, &k))
+    t = expm1_near_0(reduce_by_ln2(y, &k, &lost))
     s = power_of_2(k)
     t = fmadd(t, s, s - R(1))                     # expm1(2|x|)
     t = t/(t + R(2))
@@ -71,10 +119,9 @@ cdef inline real sigmoid_(real x) noexcept nogil:
     return e*s if x < R(0) else s
 
 
-cdef inline real log_of_1_plus(real f, real n, real c) noexcept nogil:
-    """n ln(2) + log(1 + f) + c for sqrt(1/2) - 1 <= f < sqrt(2) - 1 and a tiny c."""
-    cdef real y, h, s, z
-    h = R(0.5)*f*f
+cdef inline real log_cubic(real f, real h) noexcept nogil:
+    """log(1 + f) - f + h for sqrt(1/2) - 1 <= f < sqrt(2) - 1, where h = f^2/2: of the size of f^3/3."""
+    cdef real y, s, z
     if sizeof(real) == 4:
         y = R(0.069715848122)
         y = fmadd(y, f, R(-0.114800683732))
@@ -85,9 +132,7 @@ cdef inline real log_of_1_plus(real f, real n, real c) noexcept nogil:
         y = fmadd(y, f, R(0.20000716247))
         y = fmadd(y, f, R(-0.249999969553))
         y = fmadd(y, f, R(0.333333311781))
-        y = y*f*f*f
-        y = y + fmadd(n, R(1.4286068203094172e-6), c) - h
-        return fmadd(n, R(0.693145751953125), f + y)
+        return y*f*f*f
     s = f/(R(2) + f)
     z = s*s
     y = R(0.1461780715341732496)
@@ -97,8 +142,25 @@ cdef inline real log_of_1_plus(real f, real n, real c) noexcept nogil:
     y = fmadd(y, z, R(0.2857142862625383761))
     y = fmadd(y, z, R(0.3999999999989889051))
     y = fmadd(y, z, R(0.6666666666666669708))
-    y = y*z
-    return fmadd(n, R(0.69314718055966295651), f - (h - fmadd(s, h + y, fmadd(n, R(2.8235290563031577123e-13), c))))
+    return s*fmadd(y, z, h)
+
+
+cdef inline real log_of_1_plus(real f, real n, real c) noexcept nogil:
+    """n ln(2) + log(1 + f) + c for such an f, and a tiny c."""
+    cdef real h = R(0.5)*f*f, y = log_cubic(f, h) + fmadd(n, ln2_low(), c)
+    if sizeof(real) == 4:
+        return fmadd(n, ln2_high(), f + (y - h))
+    return fmadd(n, ln2_high(), f - (h - y))
+
+
+cdef inline real log_of_1_plus_pair(real f, real n, real c, real* tail) noexcept nogil:
+    """The same and its tail, together to a twentieth of a rounding."""
+    cdef real h = R(0.5)*f*f, n_ln2 = n*ln2_high(), s = n_ln2 + f, t = s - h, v, low   # |n ln2| > |f| > h, where not 0
+    low = ((n_ln2 - s) + f) + (((s - t) - h) - product_tail(R(0.5)*f, f, h))
+    low += log_cubic(f, h) + fmadd(n, ln2_low(), c)
+    v = t + low
+    tail[0] = (t - v) + low
+    return v
 
 
 cdef inline real exponent(ireal k) noexcept nogil:
@@ -106,31 +168,61 @@ cdef inline real exponent(ireal k) noexcept nogil:
     return from_bits(shift_out_mantissa(k + EXPONENT_BIAS_BITS) | bits(R(TWO_TO_MANTISSA))) - R(TWO_TO_MANTISSA + EXPONENT_BIAS)
 
 
-cdef inline real log_(real x) noexcept nogil:
-    cdef real smallest_normal = R(1.17549435e-38) if sizeof(real) == 4 else R(2.2250738585072014e-308), r, n
+cdef inline real mantissa_less_1(real x, real* n) noexcept nogil:
+    """f with x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for finite x > 0."""
+    cdef real smallest_normal = R(1.17549435e-38) if sizeof(real) == 4 else R(2.2250738585072014e-308), m
     cdef real y = x*(R(16777216.0) if sizeof(real) == 4 else R(18014398509481984.0))
     cdef bint is_subnormal = x < smallest_normal
     cdef ireal k
-    y = y if is_subnormal else x
+    y = choose(is_subnormal, y, x)
     k = bits(y) - SQRT_HALF_BITS
-    n = exponent(k)
-    r = n - (R(24) if sizeof(real) == 4 else R(54))
-    n = r if is_subnormal else n
-    r = log_of_1_plus(from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1), n, R(0))
-    r = r if x < REAL_INFINITY else x             # inf, NaN
-    r = -REAL_INFINITY if x == R(0) else r
-    return REAL_NAN if x < R(0) else r
+    m = exponent(k)
+    n[0] = choose(is_subnormal, m - (R(24) if sizeof(real) == 4 else R(54)), m)
+    return from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1)
 
 
-cdef inline real log1p_(real x) noexcept nogil:
+cdef inline real log_at_the_ends(real x, real r) noexcept nogil:
+    """r, or what log gives where x is 0, negative, infinite or NaN."""
+    r = choose(x < REAL_INFINITY, r, x)
+    r = choose(x == R(0), -REAL_INFINITY, r)
+    return choose(x < R(0), REAL_NAN, r)
+
+
+cdef inline real log_plus(real x, real c) noexcept nogil:
+    """log(x) + c for a tiny c: log(x + tail) for c = tail/x."""
+    cdef real n, f = mantissa_less_1(x, &n)
+    return log_at_the_ends(x, log_of_1_plus(f, n, c))
+
+
+cdef inline real log_(real x) noexcept nogil:
+    return log_plus(x, R(0))
+
+
+cdef inline real log1p_of_sum(real x, real tail) noexcept nogil:
+    """log(1 + x + tail) for a tail within a few roundings of x."""
     cdef real u = R(1) + x, c, d, r, n
     cdef ireal k = bits(u) - SQRT_HALF_BITS
     n = exponent(k)
     c = x - (u - R(1))                            # what rounding 1 + x lost
     d = R(1) - (u - x)
     c = c if u < R(2) else d
-    r = log_of_1_plus(from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1), n, c/u)
+    r = log_of_1_plus(from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1), n, (c + tail)/u)
     r = r if x < REAL_INFINITY else x
     r = -REAL_INFINITY if x == R(-1) else r
     r = x if x == R(0) else r                     # keeps -0
     return REAL_NAN if x < R(-1) else r
+
+
+cdef inline real log1p_(real x) noexcept nogil:
+    return log1p_of_sum(x, R(0))
+
+
+cdef inline real power_of_pair(real x, real x_tail, real gamma, real* tail) noexcept nogil:
+    """(x + x_tail)^gamma and its tail, for x >= 0: exp(gamma log x), with the logarithm and the product in pairs."""
+    cdef real n, f = mantissa_less_1(x, &n), low, log_x = log_of_1_plus_pair(f, n, x_tail/x, &low), y = gamma*log_x, r
+    r = exp_pair(y, product_tail(gamma, log_x, y) + gamma*low, &low)
+    r = choose(x < REAL_INFINITY, r, choose(gamma > R(0), x, R(1)/x))
+    r = choose(x == R(0), choose(gamma > R(0), R(0), REAL_INFINITY), r)
+    r = choose(x < R(0), REAL_NAN, r)
+    tail[0] = choose((x > R(0)) & (x < REAL_INFINITY) & (gamma != R(0)), low, R(0))
+    return choose(gamma == R(0), R(1), r)

@@ -97,6 +97,7 @@ cdef class Engine:
     cdef readonly ix chunk
     cdef readonly ix multiply_adds  # of one sample's step
     cdef Loss loss
+    cdef LossKernel loss_kernel    # which holds what `loss` points to
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
     cdef object optimizer_arrays
@@ -162,10 +163,10 @@ cdef class Engine:
 
     # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
 
-    def set_loss(self, int kind, bint fused, double label_smoothing, int accuracy):
+    def set_loss(self, LossKernel kernel, bint fused, int accuracy):
         """`fused`: the last activation and the loss are computed together from the pre-activations."""
-        self.loss.kind = <LossKind>kind
-        self.loss.label_smoothing = R(label_smoothing)
+        self.loss = kernel.loss
+        self.loss_kernel = kernel
         self.loss.accuracy = <Accuracy>accuracy
         # Keras's threshold is 0.5 for whatever the network puts out; a sigmoid of 0.5 is a logit of 0.
         self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)

@@ -51,6 +51,7 @@ typedef uint32_t ureal;
   #define vsplat(s)       ((s) - (vec){0})                  /* not {0} + s: that turns -0 into 0, and costs an addition */
   #define vrelu(x)        ((vec)((ivec)(x) & ~(ivec)((x) < vzero())))           /* keeps NaN */
   #define vgate(x, a)     ((vec)((ivec)(x) & ~(ivec)((a) <= vzero())))          /* x where not a <= 0; keeps NaN */
+  #define vlarger(m, x)   ((vec)(((ivec)(x) & ((x) > (m))) | ((ivec)(m) & ~((x) > (m)))))     /* m where x is NaN */
   #define prefetch_write(p) __builtin_prefetch((p), 1)
   #define prefetch_read(p)  __builtin_prefetch((p))
   #define hold_pointer(p) __asm__("" : "+r"(p))       /* the compiler may not replace it by an expression of others */
@@ -64,6 +65,7 @@ typedef uint32_t ureal;
   #define vsplat(s)       (s)
   #define vrelu(x)        ((x) < R(0) ? R(0) : (x))
   #define vgate(x, a)     ((a) <= R(0) ? R(0) : (x))
+  #define vlarger(m, x)   ((x) > (m) ? (x) : (m))
   #define prefetch_write(p) ((void)0)
   #define prefetch_read(p) ((void)0)
   #define hold_pointer(p) ((void)0)
@@ -119,6 +121,18 @@ typedef uint32_t ureal;
   #define fmadd(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* a*b - p for p = a*b rounded: what the rounding lost, exactly where nothing under- or overflows */
+#if (defined(__FMA__) || defined(__aarch64__)) && (defined(__GNUC__) || defined(__clang__)) && !defined(FASTNN_PLAIN)
+  #define product_tail(a, b, p) fmadd((a), (b), -(p))
+#elif !defined(FASTNN_F64)
+  #define product_tail(a, b, p) ((real)((double)(a) * (double)(b) - (double)(p)))
+#else
+static inline double product_tail(double a, double b, double p) {            /* Dekker, with Veltkamp's splitting */
+    double s = 134217729.0 * a, t = 134217729.0 * b, ah = s - (s - a), bh = t - (t - b), al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+}
+#endif
+
 /* ---- 4 x 4 transposition, for packing a transposed matrix ---- */
 #if (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)) && !defined(FASTNN_PLAIN)
 typedef real vec4 __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
@@ -143,6 +157,8 @@ static inline ireal bits(real x) { ireal i; memcpy(&i, &x, sizeof i); return i; 
 static inline real from_bits(ireal i) { real x; memcpy(&x, &i, sizeof x); return x; }
 static inline real power_of_2(ireal k) { return from_bits((ireal)((ureal)(k + EXPONENT_BIAS) << MANTISSA_BITS)); }
 static inline ireal shift_out_mantissa(ireal k) { return (ireal)((ureal)k >> MANTISSA_BITS); }
+/* c ? a : b without a branch: what gcc makes of several conditionals on one comparison keeps it from vectorising a loop */
+static inline real choose(int c, real a, real b) { ireal m = -(ireal)c; return from_bits((bits(a) & m) | (bits(b) & ~m)); }
 #define MANTISSA_MASK ((ireal)(((int64_t)1 << MANTISSA_BITS) - 1))
 #define ABS_MASK ((ireal)(~(ureal)0 >> 1))
 #define EXPONENT_BIAS_BITS ((ireal)((int64_t)EXPONENT_BIAS << MANTISSA_BITS))

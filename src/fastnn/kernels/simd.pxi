@@ -20,18 +20,21 @@ cdef extern from "simd.h" nogil:
     vec vsplat(real)
     vec vrelu(vec)
     vec vgate(vec, vec)
+    vec vlarger(vec, vec)
     vec vfmadd(vec, vec, vec)
     void vaccumulate(vec, vec, vec)
     void prefetch_write(const void*)
     void prefetch_read(const void*)
     void hold_pointer(const void*)
     real fmadd(real, real, real)
+    real product_tail(real, real, real)
     void transpose4x4(const real*, ix, real*, ix)
     real R(double)
     ireal bits(real)
     real from_bits(ireal)
     real power_of_2(ireal)
     ireal shift_out_mantissa(ireal)
+    real choose(bint, real, real)
     ireal MANTISSA_MASK
     ireal ABS_MASK
     ireal EXPONENT_BIAS_BITS

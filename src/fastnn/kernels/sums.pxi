@@ -84,3 +84,78 @@ cdef inline void column_sums(const int nv, ix rows, const real* x, ix ld, real* 
         else:
             for j in range(nv): s[2][j] = s[2][j] + vload(x + r*ld + j*VL)
     for j in range(nv): vstore(out + j*VL, (s[0][j] + s[2][j]) + (s[1][j] + s[3][j]))
+
+
+cdef inline double wide_sum(ix n, const real* x) noexcept nogil:
+    """Sum of x[0..n) in float64: 32 partial sums, enough to keep adders busy, then pairs of them."""
+    cdef double s[32]
+    cdef ix i = 0
+    cdef int j, width = 16
+    for j in range(32): s[j] = 0
+    while i + 32 <= n:
+        for j in range(32): s[j] += <double>x[i + j]
+        i += 32
+    for j in range(<int>(n - i)): s[j] += <double>x[i + j]
+    while width:
+        for j in range(width): s[j] += s[j + width]
+        width >>= 1
+    return s[0]
+
+
+cdef inline double lane_dot(ix n, const real* a, const real* b) noexcept nogil:
+    """Sum of a[i]*b[i]: eight partial sums in float64, of exact products, or with the tails of products and sums beside them."""
+    cdef double s[8]
+    cdef real high[8]
+    cdef real low[8]
+    cdef real p, t
+    cdef ix i = 0
+    cdef int j
+    for j in range(8):
+        s[j] = 0
+        high[j] = low[j] = R(0)
+    if sizeof(real) == 4:
+        while i + 8 <= n:
+            for j in range(8): s[j] += <double>a[i + j]*<double>b[i + j]
+            i += 8
+        for j in range(<int>(n - i)): s[j] += <double>a[i + j]*<double>b[i + j]
+    else:
+        while i < n:
+            for j in range(<int>min(n - i, <ix>8)):
+                p = a[i + j]*b[i + j]
+                t = high[j] + p
+                low[j] += sum_tail(high[j], p, t) + product_tail(a[i + j], b[i + j], p)
+                high[j] = t
+            i += 8
+        return pairs_sum(8, high, low, &t)
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+
+
+cdef inline double careful_sum(ix n, const real* x, real* tail) noexcept nogil:
+    """Sum of x[0..n) and its tail: lane_sum of float32, whose tail is 0, or of float64 with the tails of the sums beside them."""
+    cdef real high[8]
+    cdef real low[8]
+    cdef real t
+    cdef ix i = 0
+    cdef int j
+    tail[0] = R(0)
+    if sizeof(real) == 4: return lane_sum(n, x) if n < 128 else wide_sum(n, x)
+    for j in range(8): high[j] = low[j] = R(0)
+    while i < n:
+        for j in range(<int>min(n - i, <ix>8)):
+            t = high[j] + x[i + j]
+            low[j] += sum_tail(high[j], x[i + j], t)
+            high[j] = t
+        i += 8
+    return pairs_sum(8, high, low, tail)
+
+
+cdef inline double pairs_sum(int n, const real* high, const real* low, real* tail) noexcept nogil:
+    cdef real s = R(0), rest = R(0), t
+    cdef int j
+    for j in range(n):
+        t = s + high[j]
+        rest += sum_tail(s, high[j], t) + low[j]
+        s = t
+    t = s + rest
+    tail[0] = (s - t) + rest
+    return <double>t
