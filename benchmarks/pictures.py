@@ -30,7 +30,10 @@ def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, 
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "fastnn", "font.size": 9})
     from matplotlib import pyplot
 
-    return pyplot.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+    result: tuple[Any, Any] = pyplot.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
+    )
+    return result
 
 
 def _save(figure: Any, path: Path) -> bool:
