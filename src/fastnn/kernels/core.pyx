@@ -8,7 +8,7 @@ Functions here check what would crash; fastnn.validation checks what users pass,
 """
 cimport numpy as cnp
 from cpython.ref cimport PyObject
-from libc.math cimport isfinite, ldexp, sqrt
+from libc.math cimport isfinite, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -73,7 +73,6 @@ cdef int fill_optimizer(Optimizer* o, dict hyperparameters, tuple state, Py_ssiz
     if averages: o.average = <real*>writable(state[of_rule], "state")
     if o.h.accumulation_steps > 1: o.accumulated = <real*>writable(state[len(state) - 1], "state")
     return 0
-
 
 
 cdef class LossKernel:
@@ -266,8 +265,6 @@ def activation_backward(int kind, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
     with nogil: activation_gradient(kind, rows, n, p, q, n)
-
-
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):
