@@ -244,7 +244,7 @@ def test_losses_and_optimizers_by_name_class_and_object(loss: Any, kind: type) -
 
 
 COMPILE_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"loss": "mae"}, ValueError, "loss is 'mea', expected one of 'mean_squared_error', 'mean_absolute_error'"),
+    ({"loss": "mea"}, ValueError, "loss is 'mea', expected one of 'mean_squared_error', 'mean_absolute_error'"),
     ({"loss": None}, TypeError, "loss is None, expected a name or an object of Loss"),
     ({"loss": np.mean}, TypeError, "loss is <function mean at .*>, expected a name or an object of Loss"),
     ({"loss": losses.MeanSquaredError("sum")}, ValueError, "loss has the reduction 'sum', expected 'sum_over_batch_"),
