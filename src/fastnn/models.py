@@ -245,7 +245,8 @@ class Sequential:
     def _set_loss(self) -> None:
         assert self.loss is not None
         spec, self._metric = self._specify(self.loss, self._metric_names)
-        self._engine.set_loss(spec.kernel(self.dtype), spec.fused, self._metric.code if self._metric else 0)
+        code = self._metric.code if self._metric else 0
+        self._engine.set_loss(spec.kernel(self.dtype), spec.fused, code, spec.own)
 
     # ---- parameters -------------------------------------------------------------------------------------------------
 
@@ -449,7 +450,7 @@ class Sequential:
                 order = (self.seed, self.epochs_trained) if shuffle else None
                 total, hits, bad = self._train(x, y, w, size, order, observers.on_progress, n_threads)
                 self.epochs_trained += 1
-                logs = self._logs(total, hits, len(x))
+                logs = self._logs(total, hits, y)
                 if bad >= 0 and not warned:
                     warned = True
                     warnings.warn(
@@ -474,7 +475,7 @@ class Sequential:
         if self._engine is None:
             self.build(x.shape[1])
         total, hits, _ = self._train(x, y, w, len(x), None, None, self._threads(len(x)))
-        values = list(self._logs(total, hits, len(x)).values())
+        values = list(self._logs(total, hits, y).values())
         return values if len(values) > 1 else values[0]
 
     def _train(
@@ -537,7 +538,7 @@ class Sequential:
         n_threads = self._threads(len(x))
         total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
         self._forward_x = x
-        return total / len(x)
+        return total / loss.counted(y)
 
     def value_and_gradient(
         self, x: Any, y: Any, sample_weight: Any = None, parameters: Any = None
@@ -570,7 +571,7 @@ class Sequential:
             finally:
                 if own is not None:
                     self._parameters[...] = own
-            return total / len(x), self._gradients.copy()
+            return total / self._compiled()[1].counted(y), self._gradients.copy()
 
         return self._work(compute, x, y, w)
 
@@ -655,7 +656,7 @@ class Sequential:
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
         n_threads = self._threads(len(x), passes=1)
         total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)
-        return self._logs(total, hits, len(x))
+        return self._logs(total, hits, y)
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -687,8 +688,9 @@ class Sequential:
                 if x is not None:
                     self._engine.unbind()
 
-    def _logs(self, total: float, hits: float, n: int) -> dict[str, float]:
-        return {"loss": total / n} | ({self._metric.name: hits / n} if self._metric else {})
+    def _logs(self, total: float, hits: float, y: np.ndarray) -> dict[str, float]:
+        counted = self._compiled()[1].counted(y)
+        return {"loss": total / counted} | ({self._metric.name: hits / len(y)} if self._metric else {})
 
     def _threads(self, rows: int, passes: int = 3) -> int:
         """Threads for the three passes of training (forward, and two of backward), or for one."""

@@ -83,8 +83,8 @@ cdef class LossKernel:
     kind : int
         A LossKind.
     options : dict
-        Of label_smoothing, delta, quantile, gamma, alpha (a float, or an array with one for each class) and balanced, those
-        that the kind has.
+        Of label_smoothing, delta, quantile, gamma, alpha (a float, or an array with one for each class), balanced and
+        ignores, those that the kind has.
     """
     cdef Loss loss
     cdef object class_alpha
@@ -102,6 +102,7 @@ cdef class LossKernel:
         o.over, o.under = R(q), R(1 - <double>R(q))
         o.gamma = R(options.get("gamma", 2.0))
         o.balanced = options.get("balanced", False)
+        o.ignores = options.get("ignores", False)
         o.class_alpha = NULL
         self.class_alpha = options.get("alpha", 1.0)
         if isinstance(self.class_alpha, np.ndarray): o.class_alpha = <const real*>readable(self.class_alpha, "alpha")

@@ -65,7 +65,7 @@ cdef struct Call:
     ix first_bad_step          # the first whose loss was not finite, or -1
     real* predictions          # where predict() writes
     bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
-    bint leave[3]              # what was decided at each meeting; see Engine.meet
+    bint leave[5]              # what was decided at each meeting; see Engine.meet
     double next_signal_check
     double next_progress
     double work_since_check    # multiply-adds
@@ -98,6 +98,8 @@ cdef class Engine:
     cdef readonly ix multiply_adds  # of one sample's step
     cdef Loss loss
     cdef LossKernel loss_kernel    # which holds what `loss` points to
+    cdef object own_loss           # a Python function, or None,
+    cdef bint has_own_loss         # which needs no GIL to tell
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
     cdef object optimizer_arrays
@@ -163,10 +165,17 @@ cdef class Engine:
 
     # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
 
-    def set_loss(self, LossKernel kernel, bint fused, int accuracy):
-        """`fused`: the last activation and the loss are computed together from the pre-activations."""
+    def set_loss(self, LossKernel kernel, bint fused, int accuracy, own_loss=None):
+        """`fused`: the last activation and the loss are computed together from the pre-activations.
+
+        own_loss(y, p, weights), where it is not None, is called in place of the kernel, with copies of the targets (labels
+        if there are any), the outputs and the weights or None of a chunk's samples.  It returns the sum of their losses, and
+        the gradient of that with respect to p.
+        """
         self.loss = kernel.loss
         self.loss_kernel = kernel
+        self.own_loss = own_loss
+        self.has_own_loss = own_loss is not None
         self.loss.accuracy = <Accuracy>accuracy
         # Keras's threshold is 0.5 for whatever the network puts out; a sigmoid of 0.5 is a logit of 0.
         self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)
@@ -303,9 +312,44 @@ cdef class Engine:
         cdef const real* y = NULL if self.y_labels else self.target + r0*d.ld
         cdef const int32_t* labels = self.labels + r0
         if self.loss.accuracy: accuracy_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, d.ld, self.row_hits + r0)
-        loss_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, self.weights + r0 if self.sample_weight else NULL, d.ld,
-                  scale, self.row_loss + r0, d.delta + r0*d.ld)
+        if not self.has_own_loss:
+            loss_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, self.weights + r0 if self.sample_weight else NULL,
+                      d.ld, scale, self.row_loss + r0, d.delta + r0*d.ld)
         if not self.fused: activation_gradient(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
+
+    cdef void call_own_loss(self, ix base, ix rows, double scale, Call* call) noexcept with gil:
+        """Member 0, between two meetings: row_loss and the last layer's delta of samples base .. base + rows."""
+        cdef Dense* d = &self.layers[self.n_layers - 1]
+        cdef cnp.ndarray y, p, w, g
+        cdef ix r, j
+        cdef const real* from_row
+        cdef double total
+        try:
+            p = copy_rows(d.output + base*d.ld, rows, d.n_out, d.ld)
+            if self.y_labels:
+                y = np.empty(rows, np.int32)
+                memcpy(cnp.PyArray_DATA(y), self.labels + base, rows*sizeof(int32_t))
+            else: y = copy_rows(self.target + base*d.ld, rows, d.n_out, d.ld)
+            w = copy_rows(self.weights + base, rows, 1, 1).ravel() if self.sample_weight else None
+            total, gradient = self.own_loss(y, p, w)
+            g = np.ascontiguousarray(gradient, DTYPE)
+            if g.ndim != 2 or cnp.PyArray_DIM(g, 0) != rows or cnp.PyArray_DIM(g, 1) != d.n_out:
+                raise ValueError(f"the loss's gradient has shape {(<object>g).shape}, expected {(rows, d.n_out)}")
+            for r in range(rows):
+                from_row = <const real*>cnp.PyArray_DATA(g) + r*d.n_out
+                for j in range(d.n_out): d.delta[(base + r)*d.ld + j] = R(scale)*from_row[j]
+                self.row_loss[base + r] = 0
+            self.row_loss[base] = total
+        except BaseException as error:             # raised again when the team is home
+            self.raised = error
+            call.wanted = True
+
+    cdef ix counted(self, const ix* order, ix first, ix rows) noexcept nogil:
+        """How many of a batch's samples have a label that is not to be ignored; at least 1, to divide by."""
+        cdef ix r, n = 0
+        if not self.loss.ignores: return rows
+        for r in range(first, first + rows): n += self.y_labels[order[r] if order else r] >= 0
+        return max(n, <ix>1)
 
     cdef void backward_data(self, int l, ix r0, ix r1, ix chunk_rows, real* work) noexcept nogil:
         """delta of layer l-1 <- (delta of layer l) kernel^T, times the derivative of l-1's activation."""
@@ -449,6 +493,10 @@ cdef class Engine:
         last chunk alone.  True where the call is to end, with no parameter changed."""
         cdef ix r0 = base + share(rows, member, members, MR), r1 = base + share(rows, member + 1, members, MR)
         cdef int l
+        if self.has_own_loss:                      # of the whole chunk, so that no result depends on the threads
+            if self.meet(call, member, 3): return True
+            if member == 0: self.call_own_loss(base, rows, scale, call)
+            if self.meet(call, member, 4): return True
         if r1 > r0 and not call.wanted:
             self.loss_and_delta(r0, r1, scale)
             for l in range(self.n_layers - 1, 0, -1):
@@ -475,6 +523,7 @@ cdef class Engine:
 
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
+        cdef double scale
         cdef ix s, c, r0, r1, rows, start
         cdef bint last
         cdef real* work = self.work + member*self.work_size
@@ -483,6 +532,7 @@ cdef class Engine:
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
             if call.train: self.set_rates(call, s, &step.rates)
+            scale = 1.0/<double>self.counted(call.order, start, step.rows)
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, self.chunk)
@@ -492,7 +542,7 @@ cdef class Engine:
                     self.gather(call.order, start + c, r0, r1)
                     self.forward(r0, r1, member, call, work)
                 last = c + rows == step.rows
-                if self.backward_chunk(0, rows, 1.0/<double>step.rows, member, members, ADD if c else SET, last,
+                if self.backward_chunk(0, rows, scale, member, members, ADD if c else SET, last,
                                        &step if call.train and last else NULL, call, work): return
                 c += rows
                 if member == 0:
@@ -504,10 +554,11 @@ cdef class Engine:
     cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
         """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
         cdef ix c = 0, rows
+        cdef double scale = 1.0/<double>self.counted(NULL, 0, call.samples)
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
-            if self.backward_chunk(c, rows, 1.0/<double>call.samples, member, members, ADD if c else SET, c + rows == call.samples,
+            if self.backward_chunk(c, rows, scale, member, members, ADD if c else SET, c + rows == call.samples,
                                    NULL, call, work): return
             c += rows
             if self.meet(call, member, 2): return
@@ -530,7 +581,9 @@ cdef class Engine:
                 else: self.loss_and_delta(r0, r1, 1)
             if self.meet(call, member, 0): return
             c += rows
-            if member == 0 and call.predictions == NULL: self.add_losses(0, rows, call)
+            if member == 0 and call.predictions == NULL:
+                if self.has_own_loss: self.call_own_loss(0, rows, 1, call)
+                self.add_losses(0, rows, call)
             if self.meet(call, member, 2): return
 
     cdef void forward_member(self, Call* call, int member, int members) noexcept nogil:
@@ -639,7 +692,7 @@ cdef class Engine:
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
         self.run(infer_member, &call, threads)
-        if self.penalized: call.loss += self.penalty()*<double>self.samples
+        if self.penalized: call.loss += self.penalty()*<double>self.counted(NULL, 0, self.samples)
         return call.loss, call.hits
 
     def predict(self, cnp.ndarray out, int threads):

@@ -46,6 +46,7 @@ cdef struct Loss:
     real alpha_no                           # 1 - alpha
     bint balanced
     const real* class_alpha                 # one for each class, or NULL
+    bint ignores                            # samples with a negative label, in the number that a mean divides by
     real label_scale                        # of the hinges: 2 and -1 where labels are 0 and 1, which become -1 and 1
     real label_shift
 

@@ -113,7 +113,7 @@ cdef inline void preactivate_row(Engine e, int l, ix row) noexcept nogil:
 
 
 cdef bint is_single(Engine e, Call* call) noexcept nogil:
-    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized
+    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized and not e.has_own_loss and not e.loss.ignores
 
 
 cdef void train_single(Engine e, Call* call) noexcept nogil:

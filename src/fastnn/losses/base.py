@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +21,10 @@ _FLOPS = 4.0  # multiply-adds that an element is worth, to the thread policy
 class KernelLoss(NamedTuple):
     """What the engine needs to know of a loss."""
 
-    code: int | None  # of the kernel; None: call the loss's `value_and_gradient`
+    code: int  # of the kernel
     fused: bool  # takes the last layer's pre-activations, and gives their gradient
     options: dict[str, Any]
+    own: Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]] | None = None  # called instead
 
     def kernel(self, dtype: np.dtype | type | str) -> Any:
         """The kernel with its options, for a dtype."""
@@ -161,7 +163,16 @@ class Loss:
 
     def for_engine(self, last: activations.Activation) -> KernelLoss:
         """How the engine computes this loss behind the given last activation."""
-        return KernelLoss(None, False, {})
+        return KernelLoss(0, False, {}, self._sum_and_gradient)
+
+    def _sum_and_gradient(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
+        """Of the losses of some of a batch's samples: the engine divides by their number."""
+        value, gradient = self.value_and_gradient(y, p) if weights is None else self.value_and_gradient(y, p, weights)
+        return float(value) * len(p), gradient * len(p)
+
+    def counted(self, y: np.ndarray) -> int:
+        """The number that a mean over targets that `targets` returned divides by."""
+        return len(y) if self.ignore_class is None else max(int((y >= 0).sum()), 1)
 
     def check_outputs(self, units: int) -> None:
         """Whether a model with so many outputs fits."""

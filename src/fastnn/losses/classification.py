@@ -241,6 +241,9 @@ class SparseCategoricalCrossentropy(_FromLogits):
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"ignore_class": self.ignore_class}
 
+    def _options(self) -> dict[str, Any]:
+        return {"ignores": self.ignore_class is not None}
+
     def check_outputs(self, units: int) -> None:
         if units == 1:
             raise ValueError(f"loss is {self.name} for a model with one output, expected one output for each class")
