@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import fastnn
 from fastnn import Sequential, callbacks, layers, optimizers, regularizers
@@ -273,3 +274,15 @@ def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before
     assert model.parameters.tobytes() == kept[-1]
     assert model.optimizer is not None
     assert model.optimizer.steps == 7
+
+
+def test_l_bfgs_in_three_lines() -> None:
+    # As in docs/optimizers.md.
+    model, x, y = make(optimizers.SGD, "float64"), X[:100], Y[:100]
+    before = model.evaluate(x, y)[0]
+    model.parameters = minimize(
+        lambda p: model.value_and_gradient(x, y, parameters=p), model.parameters, jac=True, method="L-BFGS-B"
+    ).x
+    _, gradient = model.value_and_gradient(x, y)
+    assert model.evaluate(x, y)[0] < before / 1000
+    assert np.abs(gradient).max() < 1e-3
