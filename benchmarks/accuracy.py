@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import losses
+from fastnn import activations, kernels, losses
 from fastnn.reference import losses as reference
 
 WIDE = np.longdouble
@@ -323,17 +324,19 @@ def ulps(got: np.ndarray, exact: np.ndarray, dtype: np.dtype, size: np.ndarray |
 
 
 @np.errstate(all="ignore")
-def errors(case: Case, dtype: np.dtype, seed: int = 0) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
-    """For value and gradient the largest error, and the target and prediction where it is."""
+def errors(case: Case, core: ModuleType, seed: int = 0) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
+    """For value and gradient the largest error of a build, and the target and prediction where it is."""
+    dtype = core.DTYPE
     y, p = case.domain(np.random.default_rng(seed), dtype)
+    spec = case.loss.for_engine(activations.linear)
+    losses_of, gradient = np.empty(len(p)), np.empty_like(p)
+    core.LossKernel(spec.code, spec.options).cost(y, p, None, 1.0, losses_of, gradient)
     # The losses take their options as the dtype rounds them.
     options = {k: float(dtype.type(v)) if isinstance(v, float) else v for k, v in case.options.items()}
     options |= {"clip_dtype": dtype} if case.clips else {}
     wide = p.astype(WIDE)
-    got = case.loss.per_sample(y, p)
-    gradient = type(case.loss)(**case.loss.get_config() | {"reduction": "sum"}).gradient(y, p)
     for what, values, suffix, terms in (
-        ("value", got, "", case.value_terms),
+        ("value", losses_of, "", case.value_terms),
         ("gradient", gradient, "_gradient", case.gradient_terms),
     ):
         exact = getattr(reference, case.function + suffix)(y, wide, **options)
@@ -356,13 +359,13 @@ def main() -> None:
         if arguments.only not in name:
             continue
         cells = []
-        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-            for what, error, y, p in errors(case, dtype, arguments.seed):
+        for core in (kernels.core(np.float32), kernels.core(np.float64)):
+            for what, error, y, p in errors(case, core, arguments.seed):
                 terms = case.value_terms if what == "value" else case.gradient_terms
                 cells.append(f"{error:.2f}{'*' if terms else ''}")
                 worst = max(worst, error)
                 if arguments.where and error > 4:
-                    print(f"    {name} {dtype} {what}: {error:.3g} at y = {y!r}, y_pred = {p!r}")
+                    print(f"    {name} {core.DTYPE} {what}: {error:.3g} at y = {y!r}, y_pred = {p!r}")
         print("|", " | ".join([name, *cells]), "|", flush=True)
     print(f"\nThe largest is {worst:.2f}.  * in units of the largest of the terms that the number is a sum of.")
 

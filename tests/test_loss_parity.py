@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import losses
+from fastnn.reference import losses as reference
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "losses.npz")
 KEYS = sorted({key.partition("|")[0] for key in GOLDEN.files})
@@ -41,6 +42,14 @@ def test_values_and_gradients(key: str) -> None:
             np.testing.assert_allclose(value, GOLDEN[f"{key}|{reduction} {weighted}"], **near)
             np.testing.assert_allclose(gradient, GOLDEN[f"{key}|{reduction} {weighted} gradient"], **near)
     assert found == (6 if key.startswith("keras") else 1)
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key.startswith("keras") and "axis" not in key and "ignore" not in key])
+def test_the_reference_says_the_same(key: str) -> None:
+    kind, options = parsed(key)
+    name = losses.get(kind).name.removesuffix("_loss")
+    got = getattr(reference, name)(GOLDEN[f"{key}|y"], GOLDEN[f"{key}|p"], **options)
+    np.testing.assert_allclose(got, GOLDEN[f"{key}|losses"], rtol=1e-6)
 
 
 def test_every_loss_of_keras_is_there() -> None:

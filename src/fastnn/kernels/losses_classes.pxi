@@ -367,7 +367,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
     cdef FocalRow row
     cdef ix r, j, k, m
     cdef double slopes, unused = 0
-    cdef real shift = R(loss.smoothing/<double>K), total, c
+    cdef real shift = R(loss.smoothing/<double>K), total, c, c_low, t
     cdef const real* pr
     cdef const real* yr
     cdef real* g
@@ -384,8 +384,12 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
             per_sample[r] += focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, wrong, slope, &slopes)
             k += m
         total = R(slopes)
-        c = R(scale if logits else scale/<double>row.whole)
-        if not logits: c = c - c*(row.whole_low/row.whole)
+        c = R(scale)
+        c_low = R(0)
+        if not logits:                                # scale/whole, in a pair
+            t = R(scale)
+            c = t/row.whole
+            c_low = (((t - c*row.whole) - product_tail(c, row.whole, c*row.whole)) - c*row.whole_low)/row.whole
         k = 0
         while k < K:
             m = min(K - k, <ix>SEGMENT)
@@ -394,7 +398,8 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
                 for j in range(m): g[k + j] = c*(slope[j]*wrong[j] - q[j]*(total - slope[j]))
             else:
                 for j in range(m):
-                    g[k + j] = c*(choose(slope[j] == R(0), R(0), slope[j]*wrong[j]) - (total - slope[j]))
+                    t = choose(slope[j] == R(0), R(0), slope[j]*wrong[j]) - (total - slope[j])
+                    g[k + j] = fmadd(c, t, c_low*t)
             k += m
 
 
