@@ -2,8 +2,8 @@
 """The compiled core.  This one source is built once for each instruction set and dtype; see setup.py and kernels/__init__.py.
 
 Everything is included into one C file, so that the compiler sees through it: simd (the element and vector types), gemm,
-elementary functions, sums, activations, losses, optimizers, random numbers, the engine that makes a network of them, and
-the optimizer of other arrays.
+elementary functions, sums, activations, losses, optimizers, random numbers, the engine that makes a network of them with
+its ways through single samples and tiny networks, the predictor, and the optimizer of other arrays.
 Functions here check what would crash; fastnn.validation checks what users pass, and says it better.
 """
 cimport numpy as cnp

@@ -58,11 +58,8 @@ cdef class Predictor:
             kernel = self.engine.parameters + d.kernel
             bias = kernel + d.n_in*d.n_out if d.use_bias else NULL
             z = self.buffer[l & 1]
-            if d.n_out == 1:
-                for r in range(self.rows): z[r] = dot(d.n_in, a + r*lda, kernel) + (bias[0] if bias else R(0))
-            elif self.rows == 1:
-                start_row(d, bias, z)
-                row_product(d.n_in, d.n_out, a, kernel, z)
+            if self.rows == 1 or d.n_out == 1:
+                for r in range(self.rows): preactivate_row(d, self.engine.parameters, a + r*lda, z + r*d.ld)
             else: gemm(self.rows, d.n_out, d.n_in, a, lda, 1, kernel, d.n_out, 1, z, d.ld, bias, SET, False, NULL, self.work)
             activate(d.activation, self.rows, d.n_out, z, d.ld)
             a, lda = z, d.ld

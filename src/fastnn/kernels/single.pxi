@@ -100,16 +100,14 @@ cdef inline void start_row(const Dense* d, const real* bias, real* z) noexcept n
         for j in range(d.n_out): z[j] = R(0)
 
 
-cdef inline void preactivate_row(Engine e, int l, ix row) noexcept nogil:
-    """z of layer l: forward_layer without the activation, for one row."""
-    cdef Dense* d = &e.layers[l]
-    cdef const real* kernel = e.parameters + d.kernel
+cdef inline void preactivate_row(const Dense* d, const real* parameters, const real* a, real* z) noexcept nogil:
+    """z <- a W + bias, for one row a of the layer's input."""
+    cdef const real* kernel = parameters + d.kernel
     cdef const real* bias = kernel + d.n_in*d.n_out
-    cdef real* z = d.output + row*d.ld
-    if d.n_out == 1: z[0] = dot(d.n_in, layer_input(e, l, row), kernel) + (bias[0] if d.use_bias else R(0))
+    if d.n_out == 1: z[0] = dot(d.n_in, a, kernel) + (bias[0] if d.use_bias else R(0))
     else:
         start_row(d, bias, z)
-        row_product(d.n_in, d.n_out, layer_input(e, l, row), kernel, z)
+        row_product(d.n_in, d.n_out, a, kernel, z)
 
 
 cdef bint is_single(Engine e, Call* call) noexcept nogil:
@@ -126,14 +124,14 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
     cdef bint ahead = e.layers[0].n_out > 1        # the first layer's z is made with the update of the sample before
     memset(&rates, 0, sizeof(Rates))
     e.gather(call.order, call.first_step, 0, 1)
-    if ahead: preactivate_row(e, 0, 0)
+    if ahead: preactivate_row(&e.layers[0], e.parameters, e.input, e.layers[0].output)
     for s in range(call.first_step, end):
         row = (s - call.first_step) & 1
         next_row = row ^ 1
         e.set_rates(call, s, &rates)
         for l in range(e.n_layers):
             d = &e.layers[l]
-            if l or not ahead: preactivate_row(e, l, row)
+            if l or not ahead: preactivate_row(d, e.parameters, layer_input(e, l, row), d.output + row*d.ld)
             if l + 1 < e.n_layers or not e.fused: activate(d.activation, 1, d.n_out, d.output + row*d.ld, d.ld)
         e.loss_and_delta(row, row + 1, 1)
         for l in range(e.n_layers - 1, 0, -1): e.backward_data(l, row, row + 1, 1, work)
