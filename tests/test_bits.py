@@ -81,6 +81,7 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
     ),
     "whole vectors": (7, [(32, "relu"), (16, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "one unit": (5, [(1, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
+    "several blocks": (33, [(100, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
 }
 
 
@@ -226,7 +227,7 @@ def test_a_prediction_does_not_depend_on_the_samples_beside_it(case: str, dtype:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (29, 8), (20, 3), (1300, 700)])
+@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (29, 8), (20, 3), (20, 4), (1300, 700)])
 def test_steps_by_hand_are_the_steps_of_fit(n: int, batch_size: int, case: str, dtype: str, threads: int) -> None:
     fastnn.set_num_threads(threads)
     x, y = data(case, n)
