@@ -111,7 +111,8 @@ cdef inline void preactivate_row(const Dense* d, const real* parameters, const r
 
 
 cdef bint is_single(Engine e, Call* call) noexcept nogil:
-    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized and not e.has_own_loss and not e.loss.ignores
+    if call.batch != 1 or needs_norm(&e.optimizer.h) or call.predictions: return False
+    return not (e.penalized or e.has_own_loss or e.loss.ignores)
 
 
 cdef void train_single(Engine e, Call* call) noexcept nogil:

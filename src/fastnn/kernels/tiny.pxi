@@ -27,7 +27,7 @@ cdef struct TinyLayer:
 cdef bint is_tiny(Engine e, Call* call) noexcept nogil:
     cdef int l
     if call.batch > TINY_ROWS or not is_plain_sgd(&e.optimizer) or e.penalized or e.n_layers > TINY_LAYERS: return False
-    if e.has_own_loss or e.loss.ignores: return False
+    if e.has_own_loss or e.loss.ignores or call.predictions: return False
     if e.layers[0].n_in > TINY_INPUTS or e.layers[0].n_out == 1: return False
     for l in range(e.n_layers):
         if e.layers[l].n_out > VL: return False
