@@ -35,6 +35,7 @@ cdef struct Dense:
     ix kernel                  # offset of the kernel (n_in, n_out) in the flat vectors; the bias (n_out,) follows it
     bint use_bias
     int activation
+    real alpha                 # of the activation, where it has a parameter
     ix ld                      # elements from one row of output and delta to the next
     real* output               # (rows, n_out): activations a
     real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
@@ -83,7 +84,7 @@ cdef class Engine:
 
     Parameters
     ----------
-    layers : list of (n_in, n_out, use_bias, activation)
+    layers : list of (n_in, n_out, use_bias, activation, alpha)
         Layer by layer; the parameters of one follow those of the one before, kernel (n_in, n_out) in C order, then bias.
     parameters, gradients : ndarray, 1-D, of the module's dtype
         Made by `aligned`, which leaves a spare cache line behind the last element.
@@ -145,7 +146,8 @@ cdef class Engine:
         row = self.input_ld
         for i in range(self.n_layers):
             d = &self.layers[i]
-            d.n_in, d.n_out, d.use_bias, d.activation = layers[i]
+            d.n_in, d.n_out, d.use_bias, d.activation, alpha = layers[i]
+            d.alpha = R(alpha)
             d.kernel = offset
             offset += d.n_in*d.n_out + (d.n_out if d.use_bias else 0)
             d.ld = padded(d.n_out)
@@ -299,7 +301,7 @@ cdef class Engine:
         else:
             gemm(r1 - r0, d.n_out, d.n_in, a + r0*lda, lda, 1, kernel, d.n_out, 1, d.output + r0*d.ld, d.ld, bias, SET,
                  activated and d.activation == RELU, NULL, work)
-        if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
+        if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, d.alpha, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
 
     cdef void forward(self, ix r0, ix r1, int member, Call* call, real* work) noexcept nogil:
         cdef int l
@@ -313,7 +315,7 @@ cdef class Engine:
         cdef Dense* d = &self.layers[self.n_layers - 1]
         cdef ix r
         for r in range(r0, r1): memcpy(out + r*d.n_out, d.output + r*d.ld, d.n_out*sizeof(real))
-        if self.fused: activate(d.activation, r1 - r0, d.n_out, out + r0*d.n_out, d.n_out)
+        if self.fused: activate(d.activation, d.alpha, r1 - r0, d.n_out, out + r0*d.n_out, d.n_out)
 
     cdef void loss_and_delta(self, ix r0, ix r1, double scale) noexcept nogil:
         """Losses of the samples, and the last layer's delta: the gradient of scale times their sum."""
@@ -324,7 +326,7 @@ cdef class Engine:
         if not self.has_own_loss:
             loss_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, self.weights + r0 if self.sample_weight else NULL,
                       d.ld, scale, self.row_loss + r0, d.delta + r0*d.ld)
-        if not self.fused: activation_gradient(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
+        if not self.fused: activation_gradient(d.activation, d.alpha, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
 
     cdef void call_own_loss(self, ix base, ix rows, double scale, Call* call) noexcept with gil:
         """Member 0, between two meetings: row_loss and the last layer's delta of samples base .. base + rows."""
@@ -373,12 +375,12 @@ cdef class Engine:
                     for k in range(d.n_in): e.delta[r*e.ld + k] = fmadd(d.delta[r], kernel[k], R(0))
                 else:
                     for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
-            activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+            activation_gradient(e.activation, e.alpha, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
             return
         # A single output's kernel (n_in, 1) is its own transpose.
         gemm(r1 - r0, d.n_in, d.n_out, d.delta + r0*d.ld, d.ld, 1, kernel, 1, d.n_out if d.n_out > 1 else 1, e.delta + r0*e.ld, e.ld,
              NULL, SET, False, gate, work)
-        if gate == NULL: activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+        if gate == NULL: activation_gradient(e.activation, e.alpha, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
 
     cdef void backward_weights(self, int l, ix base, ix rows, ix k0, ix k1, Mode mode, real* g, real* work) noexcept nogil:
         """g (k1 - k0, n_out) <- rows k0 .. k1 of the kernel's gradient, from samples base .. base + rows: input^T delta."""
@@ -752,7 +754,7 @@ cdef class Engine:
         cdef Dense* d = &self.layers[layer]
         cdef ix rows = self.kept_rows()
         cdef cnp.ndarray out = copy_rows(d.output, rows, d.n_out, d.ld)
-        if self.fused and layer == self.n_layers - 1: activate(d.activation, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
+        if self.fused and layer == self.n_layers - 1: activate(d.activation, d.alpha, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
         return out
 
     def layer_delta(self, int layer):
