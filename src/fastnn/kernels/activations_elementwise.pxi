@@ -1,5 +1,5 @@
 # Activations of one element: f(z), its derivative from a = f(z), or both from z.  At a kink the derivative is that of the
-# flat side, or of the flatter one, as relu's is 0 at 0.
+# constant side, where there is one, else that of the left side.
 #
 # Of a function whose derivative needs z, value and derivative are computed together: they share what costs.  Both are
 # 2^k times something for z < 0, where they vanish like e^z or faster: k is kept apart to the end, so that results keep
@@ -79,12 +79,12 @@ cdef inline real where_exp_vanishes() noexcept nogil:
 cdef inline real times_sigmoid(real z, real v, real v_tail, real w, real* slope) noexcept nogil:
     """z sigmoid(+-v) and its derivative, for v >= 0 and w = |z| dv/dz, where +- is the sign of z."""
     cdef ireal k
-    cdef real p = exp_mantissa(-v, -v_tail, &k), e = scaled(p, k), q = R(1)/(R(1) + e)
+    cdef real p = exp_mantissa(-v, -v_tail, &k), e = scaled(p, k), s = R(1) + e
     cdef bint negative = z < R(0)
     k = k if negative else 0
     p = choose(negative, p, R(1))
-    slope[0] = scaled(choose(negative, (R(1) - w) + e, fmadd(e, R(1) + w, R(1)))*p*q*q, k)
-    return scaled(z*p*q, k)
+    slope[0] = scaled(choose(negative, (R(1) - w) + e, fmadd(e, R(1) + w, R(1)))*p/(s*s), k)
+    return scaled(z*p/s, k)
 
 
 cdef inline real silu_(real z, real* slope) noexcept nogil:

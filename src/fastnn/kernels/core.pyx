@@ -351,7 +351,7 @@ def philox_block(counter, uint64_t key):
     return c[0], c[1], c[2], c[3]
 
 
-ELEMENTARY = ("exp", "log", "log1p", "tanh", "sigmoid", "expm1_of_negative", "mills_ratio")
+ELEMENTARY = ("exp", "log", "log1p", "tanh", "sigmoid")
 
 
 def elementary(str name, cnp.ndarray x, cnp.ndarray out):
@@ -370,12 +370,8 @@ def elementary(str name, cnp.ndarray x, cnp.ndarray out):
             for i in range(n): q[i] = log1p_(p[i])
         elif which == 3:
             for i in range(n): q[i] = tanh_(p[i])
-        elif which == 4:
-            for i in range(n): q[i] = sigmoid_(p[i])
-        elif which == 5:
-            for i in range(n): q[i] = expm1_of_negative(p[i])
         else:
-            for i in range(n): q[i] = mills_ratio(p[i])
+            for i in range(n): q[i] = sigmoid_(p[i])
 
 
 def multiply_add_peak(Py_ssize_t repeats):
