@@ -317,6 +317,12 @@ cdef inline real log1p_(real x) noexcept nogil:
     return log1p_of_sum(x, R(0))
 
 
+cdef inline real log1p_of_fraction(real x) noexcept nogil:
+    """log(1 + x) for 0 <= x <= 1: cheaper than log1p_, as 1 + x needs no rounding nor looking into its bits."""
+    cdef bint above = x > R(0.41421356)
+    return log_of_1_plus(choose(above, R(0.5)*(x - R(1)), x), choose(above, R(1), R(0)), R(0))
+
+
 cdef inline real power_of_pair(real x, real x_tail, real gamma, real* tail) noexcept nogil:
     """(x + x_tail)^gamma and its tail, for x >= 0: exp(gamma log x), with the logarithm and the product in pairs."""
     cdef real n, f = mantissa_less_1(x, &n), low, log_x = log_of_1_plus_pair(f, n, x_tail/x, &low), y = gamma*log_x, r

@@ -41,7 +41,7 @@ from .algebraic import (
     squareplus,
     squareplus_gradient,
 )
-from .exponential import (
+from .exponentials import (
     celu,
     celu_gradient,
     elu,

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._types import FloatArray
 from .algebraic import hard_sigmoid
-from .exponential import sigmoid
+from .exponentials import sigmoid
 
 
 def _sigmoid_product_slope(v: FloatArray, w: FloatArray) -> FloatArray:
