@@ -25,18 +25,18 @@ def normal_tail(y: FloatArray) -> FloatArray:
     Source: Abramowitz and Stegun, *Handbook of Mathematical Functions* (1964), 26.2.11 and 26.2.14.
     """
     # For small y a series: Phi(-y) = 1/2 - density(y) (y + y**3/3 + y**5/(3 5) + ...).
-    near = np.minimum(y, 2)
+    near = np.minimum(y, 1)
     term, series = near, near
-    for n in range(3, 81, 2):
+    for n in range(3, 51, 2):
         term = term * near**2 / n
         series = series + term
     density = 1 / np.sqrt(8 * np.arctan(y.dtype.type(1)))  # at 0; times exp(-y**2 / 2) elsewhere
     # Beyond, Laplace's continued fraction: Phi(-y) = density(y) / (y + 1 / (y + 2 / (y + 3 / (y + ...)))).
-    far = np.maximum(y, 2)
-    fraction = far
-    for n in range(150, 0, -1):
+    far = np.maximum(y, 1)
+    fraction = (far + np.sqrt(far**2 + 4 * 301)) / 2  # as if 301 went on for ever
+    for n in range(300, 0, -1):
         fraction = far + n / fraction
-    return np.where(y < 2, np.exp(near**2 / 2) / 2 - density * series, density / fraction)
+    return np.where(y < 1, np.exp(near**2 / 2) / 2 - density * series, density / fraction)
 
 
 def _exp_minus_half_square(y: FloatArray) -> FloatArray:
