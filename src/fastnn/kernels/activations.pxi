@@ -70,11 +70,15 @@ cdef inline ix row_maximum(ix K, const real* z) noexcept nogil:
     return top
 
 
+cdef inline double sum_of_row(ix K, const real* x) noexcept nogil:
+    return lane_sum(K, x) if K < STRETCH else wide_sum(K, x)
+
+
 cdef void softmax_row(ix K, real* z) noexcept nogil:
     cdef ix j
     cdef real m = z[row_maximum(K, z)], scale
     for j in range(K): z[j] = exp_(z[j] - m)
-    scale = R(1.0/lane_sum(K, z))
+    scale = R(1.0/sum_of_row(K, z))
     for j in range(K): z[j] *= scale
 
 
@@ -90,7 +94,7 @@ cdef void log_softmax_row(ix K, real* z) noexcept nogil:
             d = z[j + i] - m
             few[i] = exp_of_sum(d, sum_tail(z[j + i], -m, d))
         if j <= top < j + n: few[top - j] = R(0) if few[top - j] == R(1) else few[top - j]       # NaN stays
-        others += lane_sum(n, few)
+        others += sum_of_row(n, few)
         j += n
     log_sum = log1p_of_sum(R(others), R(others - <double>R(others)))
     for j in range(K): z[j] = (z[j] - m) - log_sum
@@ -201,7 +205,7 @@ cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const r
             for j in range(K): d[i*ld + j] = a[i*ld + j]*(d[i*ld + j] - s)
     elif activation == LOG_SOFTMAX:
         for i in range(rows):
-            s = R(lane_sum(K, d + i*ld))
+            s = R(sum_of_row(K, d + i*ld))
             for j in range(K): d[i*ld + j] = fmadd(-s, exp_(a[i*ld + j]), d[i*ld + j])
     elif activation == LEAKY_RELU:
         for i in range(n): d[i] = choose(a[i] <= R(0), alpha*d[i], d[i])
@@ -273,14 +277,26 @@ cdef void gradient_block(ActivationJob* job, ix rows, ix first, real* a) noexcep
     else: activation_gradient(job.activation, job.alpha, rows, job.K, a, d, job.K)
 
 
+cdef inline void fetch(const real* x, ix n) noexcept nogil:
+    """Ask for memory that is to be read while there is something to compute."""
+    cdef ix i = 0
+    while i < n:
+        prefetch_read(x + i)
+        i += LINE
+
+
 cdef int activation_member(void* argument, int member, int members) noexcept nogil:
     cdef ActivationJob* job = <ActivationJob*>argument
     cdef real few[ACTIVATION_BLOCK]
     cdef real* a = job.scratch + member*job.K if job.scratch else few
-    cdef ix b, first, rows
+    cdef ix b, first, rows, ahead
     for b in range(share(job.blocks, member, members, 1), share(job.blocks, member + 1, members, 1)):
         first = b*job.block*job.K
         rows = min(job.rows - b*job.block, job.block)
+        ahead = min(job.rows*job.K - first - rows*job.K, <ix>ACTIVATION_BLOCK)
+        fetch(job.x + first + rows*job.K, ahead)
+        if job.out != job.x: fetch(job.out + first + rows*job.K, ahead)
+        if job.upstream and job.upstream != job.out: fetch(job.upstream + first + rows*job.K, ahead)
         if job.gradient: gradient_block(job, rows, first, a)
         else:
             if job.out != job.x: memcpy(job.out + first, job.x + first, rows*job.K*sizeof(real))
