@@ -75,8 +75,8 @@ GROUPS: dict[str, tuple[str, list[Entry]]] = {
         ],
     ),
     "Gated": (
-        "z times a gate that opens with z. With a dip below 0, and smooth but for hard_silu; what most large models use now. The derivative "
-        "needs z, so a layer keeps one more array while it trains.",
+        "z times a gate that opens with z. With a dip below 0, and smooth but for hard_silu; most large models use "
+        "them now. The derivative needs z, so a layer keeps one more array while it trains.",
         [
             Entry(
                 "silu",
