@@ -13,7 +13,7 @@ from typing import Any
 
 from . import pictures
 from .cases import CASES
-from .kernels.command import groups
+from .kernels.command import by_kind, comparisons
 from .peers import PEERS
 from .results import duration, geometric_mean, say, significant
 from .sweep import CLIFF, series
@@ -273,27 +273,31 @@ def sweep_full(document: Run) -> str:
 
 
 def kernels_short(document: Run) -> str:
-    ratios: dict[str, list[float]] = {}
-    for (kind, _), spent in groups(document["results"]).items():
-        peers = [seconds for peer, seconds in spent.items() if peer != "fastnn"]
-        if "fastnn" in spent and peers:
-            ratios.setdefault(kind, []).append(min(peers) / spent["fastnn"])
-    lines = [[kind, f"{geometric_mean(r):.2f}×", f"{min(r):.2f}×", f"{max(r):.2f}×"] for kind, r in ratios.items()]
+    lines = [
+        [f"{kind}, {in_words(n)}", f"{geometric_mean(r):.2f}×", f"{min(r):.2f}×", f"{max(r):.2f}×"]
+        for (kind, n), r in by_kind(comparisons(document["results"])).items()
+    ]
     return table(["fastest peer / fastnn", "geometric mean", "lowest", "highest"], lines)
 
 
 def kernels_full(document: Run) -> str:
     parts = [kernels_short(document)]
-    found = groups(document["results"])
-    for kind in dict.fromkeys(kind for kind, _ in found):
-        own = {kernel: spent for (other, kernel), spent in found.items() if other == kind}
-        peers = list(dict.fromkeys(peer for spent in own.values() for peer in spent))
-        lines = []
-        for kernel, spent in own.items():
-            others = [seconds for peer, seconds in spent.items() if peer != "fastnn"]
-            ratio = f"{min(others) / spent['fastnn']:.2f}×" if others and "fastnn" in spent else "–"
-            lines.append([kernel, *(duration(spent[p]) if p in spent else "–" for p in peers), ratio])
-        parts += [f"## {kind.capitalize()}", table(["kernel", *map(label, peers), "fastest peer / fastnn"], lines)]
+    found = comparisons(document["results"])
+    for kind, n in by_kind(found):
+        own = [one for one in found if (one.kind, one.threads) == (kind, n)]
+        peers = list(dict.fromkeys(peer for one in own for peer in one.spent))
+        lines = [
+            [
+                one.kernel,
+                *(duration(one.spent[peer]) if peer in one.spent else "–" for peer in peers),
+                f"{one.ratio:.2f}×" if one.ratio else "–",
+                *([f"{one.share:.0%}" if one.share else "–"] if any(o.share for o in own) else []),
+            ]
+            for one in own
+        ]
+        head = ["kernel", *map(label, peers), "fastest peer / fastnn"]
+        head += ["of a copy's bandwidth"] if any(one.share for one in own) else []
+        parts += [f"**{kind.capitalize()}, {in_words(n)}**", table(head, lines)]
     return "\n\n".join(parts)
 
 
@@ -330,5 +334,6 @@ PARTS: dict[str, Any] = {
     "train": (train_short, train_full, pictures.train),
     "sweep": (sweep_short, sweep_full, pictures.sweep),
     "kernels": (kernels_short, kernels_full, pictures.kernels),
+    "optimizers": (kernels_full, kernels_full, lambda *_: False),
     "use": (use_short, use_short, lambda *_: False),
 }
