@@ -308,7 +308,7 @@ class Optimizer:
                 f"{'one' if rate is None else 'none'} for {self!r}"
             )
         rate = rate if rate is None else not_negative("state['learning_rate']", rate)
-        count = len(given) // len(names) if names else len(self._state or ())
+        count = len(given) // len(names) if names else 0
         expected = {f"{name}.{i}" for i in range(count) for name in names}
         if set(given) != expected:
             wrong = sorted(expected ^ set(given)) or sorted(expected)
@@ -390,7 +390,7 @@ class Optimizer:
         for i, v in enumerate(variables):
             if not isinstance(v, np.ndarray):
                 raise TypeError(f"variables[{i}] is {type(v).__name__}, expected an ndarray")
-            if v.dtype not in (np.float32, np.float64) or not v.dtype.isnative:
+            if v.dtype not in (np.float32, np.float64):  # byte-swapped ones are neither
                 raise ValueError(f"variables[{i}] has dtype {v.dtype}, expected float32 or float64")
             if not v.flags.writeable:
                 raise ValueError(f"variables[{i}] is read-only, expected an array that can be updated in place")
