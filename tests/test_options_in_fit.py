@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
 import fastnn
 from fastnn import Sequential, callbacks, layers, optimizers, regularizers
@@ -277,12 +278,11 @@ def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before
 
 
 def test_l_bfgs_in_three_lines() -> None:
-    # As in docs/optimizers.md.
+    text = (Path(__file__).parents[1] / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "L-BFGS-B" in block]
     model, x, y = make(optimizers.SGD, "float64"), X[:100], Y[:100]
     before = model.evaluate(x, y)[0]
-    model.parameters = minimize(
-        lambda p: model.value_and_gradient(x, y, parameters=p), model.parameters, jac=True, method="L-BFGS-B"
-    ).x
+    exec(code, {"model": model, "x": x, "y": y})
     _, gradient = model.value_and_gradient(x, y)
     assert model.evaluate(x, y)[0] < before / 1000
     assert np.abs(gradient).max() < 1e-3
