@@ -26,6 +26,8 @@ LABELS = {
     "numpy": "NumPy",
     "torch": "PyTorch",
     "torch_compile": "PyTorch, compiled step",
+    "torch fused": "PyTorch, fused",
+    "torch foreach": "PyTorch, foreach",
     "jax": "JAX",
     "jax_scan": "JAX, scan",
     "sklearn": "scikit-learn",
@@ -46,7 +48,7 @@ def run(docs: str) -> None:
             say(f"{path} is not there: python -m benchmarks {name} --json {path}")
             continue
         document = json.loads(path.read_text(encoding="utf-8"))
-        heading = f"# `python -m benchmarks {name}`\n\n{conditions(document)}\n\n"
+        heading = f"# `{command(document)}`\n\n{conditions(document)}\n\n"
         image = f"![{name}]({name}.svg)\n\n" if picture(document, folder / f"{name}.svg") else ""
         (folder / f"{name}.md").write_text(f"{heading}{image}{full(document)}\n", encoding="utf-8")
         parts[name] = short(document) + (f"\n\n![{name}](benchmarks/{name}.svg)" if image else "")
@@ -73,6 +75,11 @@ def filled(text: str, parts: dict[str, str]) -> str:
         if count != 1:
             raise ValueError(f"the page has {count} places for {name}, expected <!-- {name} --> and <!-- /{name} -->")
     return text
+
+
+def command(document: Run) -> str:
+    only = document["options"].get("only")
+    return " ".join(["python -m benchmarks", document["command"], *(["--only", *only] if only else [])])
 
 
 def conditions(document: Run) -> str:
@@ -281,24 +288,33 @@ def kernels_short(document: Run) -> str:
 
 
 def kernels_full(document: Run) -> str:
-    parts = [kernels_short(document)]
+    return "\n\n".join([kernels_short(document), *kernel_tables(document, every_peer=True)])
+
+
+def optimizers_short(document: Run) -> str:
+    return "\n\n".join(kernel_tables(document, every_peer=False))
+
+
+def kernel_tables(document: Run, every_peer: bool) -> list[str]:
+    """For each kind and number of threads; of the peers all, or the fastest in each line."""
+    parts = []
     found = comparisons(document["results"])
     for kind, n in by_kind(found):
         own = [one for one in found if (one.kind, one.threads) == (kind, n)]
         peers = list(dict.fromkeys(peer for one in own for peer in one.spent))
-        lines = [
-            [
-                one.kernel,
-                *(duration(one.spent[peer]) if peer in one.spent else "–" for peer in peers),
-                f"{one.ratio:.2f}×" if one.ratio else "–",
-                *([f"{one.share:.0%}" if one.share else "–"] if any(o.share for o in own) else []),
-            ]
-            for one in own
-        ]
-        head = ["kernel", *map(label, peers), "fastest peer / fastnn"]
-        head += ["of a copy's bandwidth"] if any(one.share for one in own) else []
-        parts += [f"**{kind.capitalize()}, {in_words(n)}**", table(head, lines)]
-    return "\n\n".join(parts)
+        shares = any(one.share for one in own)
+        lines = []
+        for one in own:
+            cells = [duration(one.spent[peer]) if peer in one.spent else "–" for peer in peers]
+            if not every_peer and one.fastest:
+                cells = [duration(one.spent["fastnn"]), f"{label(one.fastest)} {duration(one.spent[one.fastest])}"]
+            cells.append(f"{one.ratio:.2f}×" if one.ratio else "–")
+            cells += [f"{one.share:.0%}" if one.share else "–"] if shares else []
+            lines.append([one.kernel, *cells])
+        head = ["kernel", *(map(label, peers) if every_peer else ["fastnn", "fastest peer"]), "fastest peer / fastnn"]
+        head += ["of a copy's bandwidth"] if shares else []
+        parts.append(f"**{kind.capitalize()}, {in_words(n)}**\n\n{table(head, lines)}")
+    return parts
 
 
 # ---- use -------------------------------------------------------------------------------------------------------------
@@ -334,6 +350,6 @@ PARTS: dict[str, Any] = {
     "train": (train_short, train_full, pictures.train),
     "sweep": (sweep_short, sweep_full, pictures.sweep),
     "kernels": (kernels_short, kernels_full, pictures.kernels),
-    "optimizers": (kernels_full, kernels_full, lambda *_: False),
+    "optimizers": (optimizers_short, kernels_full, lambda *_: False),
     "use": (use_short, use_short, lambda *_: False),
 }

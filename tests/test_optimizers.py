@@ -398,6 +398,10 @@ def test_lions_beta_1_is_not_0() -> None:
 def test_a_bad_epsilon(make: Callable[..., optimizers.Optimizer], value: float) -> None:
     with pytest.raises(ValueError, match=r"epsilon is .*, expected a finite number > 0"):
         make(epsilon=value)
+    optimizer = make()
+    with pytest.raises(ValueError, match=r"epsilon is .*, expected a finite number > 0"):
+        optimizer.epsilon = value  # type: ignore[attr-defined]
+    assert optimizer.get_config() == make().get_config()
 
 
 @pytest.mark.parametrize(
@@ -424,6 +428,12 @@ def test_bad_options(
 ) -> None:
     with pytest.raises(error, match=message):
         make(**options)
+    if len(options) == 1 and "decay" not in options:
+        optimizer = make()
+        [(name, value)] = options.items()
+        with pytest.raises(error, match=message):
+            setattr(optimizer, name, value)
+        assert optimizer.get_config() == make().get_config()
 
 
 def test_a_second_clip_set_later_is_an_error_before_anything_is_changed() -> None:

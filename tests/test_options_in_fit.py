@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,9 +208,16 @@ def test_full_is_batch_gradient_descent_in_memory_that_does_not_grow() -> None:
     assert fitted.parameters.tobytes() == stepped.parameters.tobytes()
     assert fitted.optimizer is not None
     assert fitted.optimizer.iterations == 3
-    assert fitted._engine.chunk < len(x)
     with pytest.raises(TypeError, match="batch_size is 'all', expected an integer"):
         fitted.fit(X, Y, batch_size="all")
+    peaks = []
+    for n in (2, 20):
+        x, y, model = np.tile(X.astype(np.float32), (n, 1)), np.tile(Y, n).astype(np.int32), make(optimizers.SGD)
+        tracemalloc.start()
+        model.fit(x, y, batch_size="full", shuffle=False, verbose=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.02 * peaks[0]
 
 
 # ---- going on later --------------------------------------------------------------------------------------------------
@@ -259,7 +267,7 @@ def test_epochs_trained_is_a_number() -> None:
     assert model.epochs_trained == 0
 
 
-# ---- what fit asks of schedules --------------------------------------------------------------------------------------
+# ---- what fit asks of schedules and options --------------------------------------------------------------------------
 
 
 def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before_it() -> None:
@@ -275,6 +283,29 @@ def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before
     assert model.parameters.tobytes() == kept[-1]
     assert model.optimizer is not None
     assert model.optimizer.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("clipvalue", 1.0, "clipnorm is 1.0 and clipvalue is 1.0, expected one of them at most"),
+        ("use_ema", True, "has 1 arrays of state for each variable, expected 2 \\(momentum, average\\)"),
+        ("momentum", 0.0, "has 1 arrays of state for each variable, expected 0"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_an_error_before_anything_is_changed(
+    option: str, value: float, message: str
+) -> None:
+    model = make(lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=1.0))
+    model.fit(X[:50], Y[:50], verbose=0)
+    before = state(model)
+    setattr(model.optimizer, option, value)
+    for train in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=message):
+            train(X[:50], Y[:50])
+        assert model.parameters.tobytes() == before["parameters"]
+        assert model.optimizer is not None
+        assert model.optimizer.steps == 2
 
 
 def test_l_bfgs_in_three_lines() -> None:
