@@ -101,7 +101,7 @@ def test_any_step_without_those_before_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("first", [10, 100, 300, 1000])
-@pytest.mark.parametrize("t_mul", ["1.1", "1.5", "2", "3", "5"])
+@pytest.mark.parametrize("t_mul", ["1.1", "1.28", "1.5", "2", "3", "5"])
 def test_a_restart_is_at_its_step_and_not_one_later(t_mul: str, first: int) -> None:
     # In floats t_mul**i is rounded, and the quotient of logarithms that tells i.
     schedule = schedules.CosineDecayRestarts(1.0, first, t_mul=float(t_mul))

@@ -410,6 +410,20 @@ def test_norms_that_are_no_numbers(core: ModuleType, bad: float) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_clipvalue_lets_nan_through_and_limits_infinity(core: ModuleType, name: str) -> None:
+    rule = RULES[name]
+    gradient = np.array([np.nan, np.inf, -np.inf, 3, -3, 0.5], core.DTYPE)
+    limited = np.array([np.nan, 1, -1, 1, -1, 0.5], core.DTYPE)
+    variables = []
+    for given, options in ((gradient, {"clipvalue": 1.0}), (limited, {})):
+        variable, state = start(rule, 6, core.DTYPE)
+        rule.updater(core, state, 6, **options).apply([given], [variable], rule.learning_rate, 1, 1)
+        variables.append(variable)
+    np.testing.assert_array_equal(*variables)
+    np.testing.assert_array_equal(np.isnan(variables[0]), np.isnan(limited))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_with_all_options_an_element_does_not_depend_on_its_place(core: ModuleType, name: str) -> None:
     rule, options = RULES[name], OPTIONS["all by value"]
     n = 2500
