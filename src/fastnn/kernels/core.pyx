@@ -34,10 +34,12 @@ VECTOR_LENGTH = VL
 cdef int TYPE_NUMBER = DTYPE.num
 
 
-def aligned(Py_ssize_t n):
-    """n zeros, 1-D, on a cache line, with a spare one behind them."""
-    raw = np.zeros(n*sizeof(real) + 128, np.uint8)
+def aligned(Py_ssize_t n, cnp.ndarray beside=None):
+    """n zeros, 1-D, on a cache line, with a spare one behind them.  The state of a large variable, `beside`, is as far
+    behind a line as that: update() begins at one."""
+    raw = np.zeros(n*sizeof(real) + 192, np.uint8)
     start = -<Py_ssize_t>cnp.PyArray_DATA(raw) & 63
+    if beside is not None and n >= MANY: start += <Py_ssize_t>cnp.PyArray_DATA(beside) & 63
     return raw[start:start + n*sizeof(real)].view(DTYPE)
 
 
