@@ -105,7 +105,7 @@ def test_a_tie_goes_to_the_first_output_and_half_to_the_negative() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("auc", 1, False), ValueError, "metrics is 'auc', expected one of 'accuracy', 'acc', 'binary_accuracy'"),
+        (("f2", 1, False), ValueError, "metrics has 'f2', expected a loss's name or one of 'acc', 'accuracy', 'auc'"),
         ((None, 1, False), TypeError, "metrics has None, expected names"),
         (("binary_accuracy", 3, True), ValueError, "'binary_accuracy', which does not fit integer labels"),
         (("categorical_accuracy", 3, True), ValueError, "'categorical_accuracy', which does not fit integer labels"),
