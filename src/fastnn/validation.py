@@ -24,9 +24,38 @@ def real(name: str, value: Any, expected: str) -> np.ndarray:
         given = np.asarray(value)
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is no rectangular array, expected {expected}: {error}") from error
+    if given.dtype.kind == "O" and given.ndim:  # a frame with columns of several types, or with missing values
+        given = _columns(name, value, given)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {given.dtype}, expected {expected}")
     return given
+
+
+def _columns(name: str, value: Any, given: np.ndarray) -> np.ndarray:
+    """The numbers of a data frame or a series that NumPy takes for objects; what is missing is NaN."""
+    if given.ndim == 1:
+        return _series(value, given)
+    if not hasattr(value, "columns") or len(value.columns) != given.shape[1]:
+        return given
+    parts = [_series(value[column], np.asarray(value[column])) for column in value.columns]
+    for column, part in zip(value.columns, parts, strict=True):
+        if part.dtype.kind not in "biuf":
+            raise TypeError(
+                f"{name} has the column {column!r} of type {value[column].dtype}, expected columns of real numbers"
+            )
+    return np.column_stack(parts)
+
+
+def _series(value: Any, given: np.ndarray) -> np.ndarray:
+    """A series as floats where it holds nothing but numbers and missing values."""
+    if given.dtype.kind != "O" or given.ndim != 1:
+        return given
+    missing = np.asarray(value.isna()) if hasattr(value, "isna") else np.array([v is None for v in given], bool)
+    if missing.all() or not all(isinstance(v, numbers.Real) for v in given[~missing]):
+        return given
+    result = np.full(given.shape, np.nan)
+    result[~missing] = given[~missing].astype(np.float64)
+    return result
 
 
 def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:

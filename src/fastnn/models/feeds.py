@@ -136,10 +136,6 @@ class Arrays:
         x, y, w = self._x.take(rows), self._y.take(rows), self._w.take(rows)
         return x, y, self._weigh(y, w) if self._weigh else w
 
-    def first(self) -> np.ndarray:
-        """Inputs to build a model on."""
-        return self._x.take(slice(0, 1))
-
     def steps(self, batch: int) -> int:
         """Of a pass over all samples."""
         return -(-self.samples // batch)
@@ -232,7 +228,7 @@ class Batches:
         self._peeked: Piece | None = self._take()
         if self._peeked is None:
             raise ValueError(f"{name} has no batches, expected at least one")
-        self.features = self._peeked.x.shape[1]
+        self._first_size, self.features = self._peeked.x.shape
 
     def _start(self) -> Iterator[Any]:
         source = self._source
@@ -246,18 +242,13 @@ class Batches:
         if self._peeked is not None:
             self._peeked = self._peeked._replace(w=weigh(self._peeked.y, self._peeked.w))
 
-    def first(self) -> np.ndarray:
-        """Inputs to build a model on."""
-        assert self._peeked is not None
-        return self._peeked.x
-
     def steps(self, batch: int) -> int | None:
         """Of an epoch, where it is known."""
         return self._steps or (len(self._source) if hasattr(self._source, "__len__") else None)
 
     def step_size(self, batch: int | None) -> int:
         """Samples of the first batch."""
-        return len(self.first())
+        return self._first_size
 
     def _take(self) -> Piece | None:
         """The next batch, checked; None at the end."""
@@ -356,8 +347,10 @@ def _read(array: np.ndarray, rows: Rows) -> np.ndarray:
         _give_back(array)
         return result
     result = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    along_the_file = np.argsort(rows)
     for start in range(0, len(rows), _DROP_ROWS):
-        result[start : start + _DROP_ROWS] = plain[rows[start : start + _DROP_ROWS]]
+        some = along_the_file[start : start + _DROP_ROWS]
+        result[some] = plain[rows[some]]
         _give_back(array)
     return result
 
