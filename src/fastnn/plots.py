@@ -97,8 +97,10 @@ def layers(
         ax.bar([label for label, _ in norms], [norm for _, norm in norms])
         ax.set_ylabel("norm")
         ax.set_title("gradients of the mean loss", fontsize="medium")
-        if any(norm > 0 for _, norm in norms):
+        positive = [norm for _, norm in norms if 0 < norm < math.inf]
+        if positive:
             ax.set_yscale("log")
+            ax.set_ylim(min(positive) / 2, max(positive) * 2)
         ax.grid(alpha=0.3, axis="y")
         ax.tick_params("x", rotation=30)
     if path is not None:

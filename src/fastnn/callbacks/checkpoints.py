@@ -122,15 +122,15 @@ class BackupAndRestore(Callback):
             return
         arrays, notes = safetensors.read(self.path)
         try:
-            self.model.set_state(arrays, int(notes["seed"]), int(notes["epochs_trained"]))
-            self.model.resume_at(int(notes["epoch"]))
+            epoch = int(notes["epoch"])
+            self.model.set_state(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path!r} is no backup of this model: {error}") from error
+        self.model.resume_at(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
-        notes = {"seed": self.model.seed, "epochs_trained": self.model.epochs_trained, "epoch": epoch + 1}
-        safetensors.write(self.path, self.model.get_state(), {name: str(value) for name, value in notes.items()})
+        safetensors.write(self.path, self.model.get_state(), {"epoch": str(epoch + 1)})
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.delete_checkpoint and self.model.finished and os.path.exists(self.path):

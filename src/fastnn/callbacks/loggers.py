@@ -121,7 +121,8 @@ class TensorBoard(Callback):
         self._write("epoch", rate | dict(logs or {}), epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for layer in self.model.layers:
-                for name, array in layer.named_weights().items():
+                for name in ("kernel", "bias"):
+                    array = getattr(layer, name, None)
                     self._writer("train").add_histogram(f"{layer.name}/{name}", array, epoch)
         for writer in self._writers.values():
             writer.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -88,6 +88,42 @@ class Sequential(Compiled):
     def resume_at(self, epoch: int) -> None:
         """Let the `fit` that is about to begin start with this epoch: for callbacks, in `on_train_begin`."""
         self._resumed_at = validation.integer("epoch", epoch)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed and
+        the number of epochs.
+        """
+        optimizer, _ = self._compiled()
+        state = {f"weights.{i}": array for i, array in enumerate(self.get_weights())}
+        state |= {f"optimizer.{name}": array for name, array in optimizer.get_state().items()}
+        numbers = {"seed": np.array(self.seed, np.uint64), "epochs_trained": np.array(self.epochs_trained)}
+        return state | numbers
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For the state of another model; nothing is changed then.
+        """
+        optimizer, _ = self._compiled()
+        given = dict(state)
+        missing = [name for name in ("seed", "epochs_trained") if name not in given]
+        if missing:
+            raise ValueError(f"state has no {' and no '.join(missing)}, expected what get_state returned")
+        seed, epochs = (int(np.asarray(given[name]).item()) for name in ("seed", "epochs_trained"))
+        weights = [given[name] for name in (f"weights.{i}" for i in range(len(given))) if name in given]
+        before = self.get_weights()
+        self.set_weights(weights)
+        try:
+            optimizer.flat_state(self._parameters)  # so that the state of other parameters is refused
+            prefix = "optimizer."
+            optimizer.set_state({k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+        except BaseException:
+            self.set_weights(before)
+            raise
+        self.seed, self.epochs_trained = seed, epochs
 
     def fit(
         self,
