@@ -140,7 +140,7 @@ def test_what_auto_does_not_know_is_an_error() -> None:
 
 
 def test_a_number_that_is_not_there_warns() -> None:
-    with pytest.warns(UserWarning, match="EarlyStopping monitors 'val_loss', which is not in the logs; there are 'loss'"):
+    with pytest.warns(UserWarning, match="EarlyStopping monitors 'val_loss', which is not in the logs; there"):
         make().fit(X, Y, verbose=0, callbacks=EarlyStopping())
 
 
@@ -170,7 +170,7 @@ def test_learning_rate_scheduler(capsys: pytest.CaptureFixture[str]) -> None:
     history = model.fit(X, Y, epochs=3, verbose=0, callbacks=halves)
     assert history.history["learning_rate"] == [0.5, 0.25, 0.125]
     assert capsys.readouterr().out.splitlines()[1] == "Epoch 2: the learning rate is 0.25"
-    by_epoch = LearningRateScheduler(lambda epoch: 0.5**(epoch + 1))
+    by_epoch = LearningRateScheduler(lambda epoch: 0.5 ** (epoch + 1))
     assert twin.fit(X, Y, epochs=3, verbose=0, callbacks=by_epoch).history == history.history
     assert same(model, twin)
     with pytest.raises(TypeError, match="the schedule's learning rate is 'fast', expected a number"):
@@ -237,7 +237,7 @@ def test_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == "Epoch 1: saved a\n"
     every_two = ModelCheckpoint(str(tmp_path / "{epoch} {batch}"), save_freq=2)
     assert saved(every_two, 2) == [(str(tmp_path / f), n) for f, n in (("1 2", 2), ("2 1", 4), ("2 3", 6))]
-    with pytest.raises(ValueError, match=r"filepath is '\{mse\}', which names 'mse', expected names among 'epoch', 'lo"):
+    with pytest.raises(ValueError, match=r"filepath is '\{mse\}', which names 'mse', expected names among 'epoch'"):
         saved(ModelCheckpoint("{mse}"), 1)
 
 
@@ -284,7 +284,10 @@ y = (x[:, :1] > 0).astype(float)
 # No seed of its own: the first run draws one, and the next goes on with it.
 model = Sequential([layers.Input((4,)), layers.Dense(8, "tanh"), layers.Dense(1, "sigmoid")])
 model.compile(optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
-kill = callbacks.LambdaCallback(on_epoch_begin=lambda e, logs: e == int(sys.argv[2]) and os.kill(os.getpid(), signal.SIGKILL))
+def kill(epoch, logs):
+    if epoch == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+kill = callbacks.LambdaCallback(on_epoch_begin=kill)
 history = model.fit(x, y, epochs=9, verbose=0, callbacks=[callbacks.BackupAndRestore(sys.argv[1]), kill])
 print(model.seed, len(history.epoch), *history.epoch, model.parameters.tobytes().hex())
 """
@@ -293,7 +296,10 @@ print(model.seed, len(history.epoch), *history.epoch, model.parameters.tobytes()
 def test_a_training_that_is_killed_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
     def run(at: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", CHILD, str(tmp_path / "backup"), str(at)], capture_output=True, text=True, check=False
+            [sys.executable, "-c", CHILD, str(tmp_path / "backup"), str(at)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     for at in (3, 7):

@@ -456,7 +456,7 @@ def test_missing_values_are_nan() -> None:
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_a_column_of_text_is_named(frame: Any) -> None:
     x = frame({"a": np.arange(3), "city": ["Rome", "1", "2"]})
-    with pytest.raises(TypeError, match="x has the column 'city' of type .*, expected columns of real numbers"):
+    with pytest.raises(TypeError, match=r"x has the column 'city' of type .*, expected columns of real numbers"):
         Sequential([Dense(1)]).predict(x)
 
 

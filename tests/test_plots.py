@@ -28,7 +28,8 @@ def test_every_metric_has_a_panel() -> None:
     history = History()
     for epoch in range(3):
         history.on_epoch_end(
-            epoch, {"auc": 0.5, "loss": 1.0, "f1": np.array([0.1, epoch]), "val_auc": 0.25, "val_f1": np.array([0, 1.0])}
+            epoch,
+            {"auc": 0.5, "loss": 1.0, "f1": np.array([0.1, epoch]), "val_auc": 0.25, "val_f1": np.array([0, 1.0])},
         )
     panels = history.plot().axes
     assert [ax.get_ylabel() for ax in panels] == ["loss", "auc", "f1"]
@@ -40,7 +41,7 @@ def test_every_metric_has_a_panel() -> None:
 
 def test_more_panels_make_more_rows() -> None:
     history = History()
-    history.on_epoch_end(0, {name: 1.0 for name in ("loss", "a", "b", "c", "d")})
+    history.on_epoch_end(0, dict.fromkeys(("loss", "a", "b", "c", "d"), 1.0))
     figure = history.plot()
     assert len(figure.axes) == 5
     assert len({round(ax.get_position().y0, 3) for ax in figure.axes}) == 2
@@ -85,7 +86,10 @@ def test_what_is_not_finite_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("how", "message"),
-    [({"y": Y}, "y is given without x, expected both or x alone"), ({"x": X[:, :2]}, r"x has shape \(50, 2\), expected")],
+    [
+        ({"y": Y}, "y is given without x, expected both or x alone"),
+        ({"x": X[:, :2]}, r"x has shape \(50, 2\), expected"),
+    ],
 )
 def test_what_cannot_be_drawn(how: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -7,8 +7,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers, regularizers
+from . import (
+    activations,
+    callbacks,
+    datasets,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    utils,
+)
 from .config import __version__, show_config
+from .layers import Input
 from .models import Sequential
 from .threads import get_num_threads, set_num_threads
 
@@ -16,6 +30,7 @@ if TYPE_CHECKING:
     from .inspection import check_gradients, trace
 
 __all__ = [
+    "Input",
     "Sequential",
     "__version__",
     "activations",
@@ -28,11 +43,13 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "regularizers",
     "set_num_threads",
     "show_config",
     "trace",
+    "utils",
 ]
 
 

@@ -85,10 +85,9 @@ def layers(
         if outputs is not None:
             _histograms(here[1], f"{name}: outputs", {"output": outputs[row]})
     if gradients is not None:
-        grid = axes[-columns].get_gridspec()
         for ax in axes[-columns:]:
             ax.remove()
-        ax = figure.add_subplot(grid[-1, :])
+        ax = figure.add_subplot(rows, columns, (rows * columns - columns + 1, rows * columns))
         norms = [
             (f"{name}.{part}", float(np.linalg.norm(array.astype(np.float64))))
             for name, own in zip(names, gradients, strict=True)
@@ -114,7 +113,7 @@ def _histograms(ax: Axes, title: str, arrays: Mapping[str, np.ndarray]) -> None:
     values = [value for value in known.values() if value.size]
     if values:
         low, high = min(v.min() for v in values), max(v.max() for v in values)
-        edges = np.linspace(low, high, _BINS + 1, dtype=np.float64) if high > low else np.array([low - 0.5, low + 0.5])
+        edges = np.linspace(low, high, _BINS + 1, dtype=np.float64).tolist() if high > low else [low - 0.5, low + 0.5]
         for name, value in known.items():
             if value.size:
                 ax.hist(value.ravel(), bins=edges, alpha=0.6, density=True, label=name)

@@ -2,9 +2,9 @@
 
 ``KERAS_BACKEND=jax python tests/data/make_metrics.py``, with keras and jax installed.
 
-Metrics are written as the expressions that make them, in Keras and in fastnn.  Each gets the same targets and outputs in
-three parts, without weights and with some; outputs are float32, as Keras's sums are.  A quarter of the outputs lie on
-thresholds, and some tie.
+Metrics are written as the expressions that make them, in Keras and in fastnn.  Each gets the same targets and outputs
+in three parts, without weights and with some; outputs are float32, as Keras's sums are.  A quarter of the outputs lie
+on thresholds, and some tie.
 """
 
 from pathlib import Path

@@ -63,7 +63,7 @@ class MonitorCallback(Callback):
         direction = known[name].direction if name in known else None
         if direction is None:
             raise ValueError(
-                f"{type(self).__name__} has the mode 'auto' for {self.monitor!r}, of which it is not known whether more "
-                "is better; expected mode='max' or mode='min'"
+                f"{type(self).__name__} has the mode 'auto' for {self.monitor!r}, of which it is not known whether "
+                "more is better; expected mode='max' or mode='min'"
             )
         return "max" if direction == "up" else "min"

@@ -19,13 +19,15 @@ def _scores(y_pred: Any) -> np.ndarray:
 def accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """1 where a prediction equals its target, 0 elsewhere, (N, K)."""
     y, p = pair(y_true, y_pred)
-    return (y == p).astype(np.float64)
+    hits: np.ndarray = np.equal(y, p).astype(np.float64)
+    return hits
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> np.ndarray:
     """1 where an output is on its target's side of the threshold, 0 elsewhere, (N, K); targets are 0 and 1."""
     y, p = pair(y_true, y_pred)
-    return ((p > p.dtype.type(threshold)) == y).astype(np.float64)
+    hits: np.ndarray = np.equal(p > p.dtype.type(threshold), y).astype(np.float64)
+    return hits
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
@@ -37,7 +39,8 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> np.ndarray:
     """1 for each sample whose largest output is its label's, 0 for the others, (N,)."""
     p = _scores(y_pred)
-    return (p.argmax(axis=1) == _labels(y_true, len(p))).astype(np.float64)
+    hits: np.ndarray = np.equal(p.argmax(axis=1), _labels(y_true, len(p))).astype(np.float64)
+    return hits
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> np.ndarray:
@@ -52,7 +55,8 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> n
     labels = _labels(y_true, len(p))
     known = (labels >= 0) & (labels < p.shape[1])
     own = p[np.arange(len(p)), np.where(known, labels, 0)]
-    return (known & ((p > own[:, np.newaxis]).sum(axis=1) < k)).astype(np.float64)
+    hits: np.ndarray = np.logical_and(known, np.greater(p, own[:, np.newaxis]).sum(axis=1) < k).astype(np.float64)
+    return hits
 
 
 def _labels(y_true: Any, rows: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from .. import validation
 class Metric:
     """Base of all metrics, and of your own: numbers that samples add to, and what comes of them.
 
-    A subclass makes its numbers with `add_variable`, adds to them in `update_state`, and returns what comes of them from
-    `result`, all with NumPy.  `fit` and `evaluate` call `update_state` with many samples at a time, not once a batch.
+    A subclass makes its numbers with `add_variable`, adds to them in `update_state`, and returns what comes of them
+    from `result`, all with NumPy.  `fit` and `evaluate` call `update_state` with many samples at a time, not once a batch.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class MeanMetricWrapper(MeanOfSamples):
     Parameters
     ----------
     fn : callable
-        Called as ``fn(y_true, y_pred, **options)`` with arrays; returns a value for each sample (N,), or several (N, K).
+        Called as ``fn(y_true, y_pred, **options)`` with arrays; returns a value for each sample (N,), or several.
     name : str, optional
         The function's by default.
     options

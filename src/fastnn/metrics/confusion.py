@@ -16,14 +16,12 @@ _NEVER = -1e10  # below every threshold: the score of a class outside the top k
 
 def _thresholds(value: Any, default: float) -> np.ndarray:
     """The thresholds (T,), float64, in the order in which they came."""
-    given = default if value is None else value
-    many = isinstance(given, (Iterable, np.ndarray)) and np.ndim(given) == 1
-    listed = list(given) if many else [given]
+    if value is None:
+        return np.array([default])
+    listed = list(value) if isinstance(value, Iterable) and np.ndim(value) == 1 else [value]  # type: ignore[arg-type]
     if not listed:
         raise ValueError("thresholds is empty, expected at least one number")
-    if value is not None:
-        listed = [validation.number("thresholds", t, low=0, high=1) for t in listed]
-    return np.array(listed, np.float64)
+    return np.array([validation.number("thresholds", t, low=0, high=1) for t in listed])
 
 
 def _even(thresholds: np.ndarray) -> bool:
@@ -33,12 +31,13 @@ def _even(thresholds: np.ndarray) -> bool:
 
 
 def _below(p: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many of the ascending thresholds are below each prediction; of even ones by Keras's formula, to its rounding."""
+    """How many of the ascending thresholds are below each prediction; of even ones as Keras rounds."""
     n = len(thresholds)
     if _even(thresholds):
-        count = np.ceil(np.clip(np.where(np.isnan(p), 0, p), 0, 1) * p.dtype.type(n - 1)).astype(np.intp)
+        count: np.ndarray = np.ceil(np.clip(np.where(np.isnan(p), 0, p), 0, 1) * p.dtype.type(n - 1)).astype(np.intp)
         return np.maximum(count, 1) if thresholds[0] < 0 else count
-    return np.where(np.isnan(p), 0, np.searchsorted(thresholds.astype(p.dtype), p, side="left"))
+    count = np.searchsorted(thresholds.astype(p.dtype), p, side="left")
+    return np.where(np.isnan(p), 0, count)
 
 
 def confusion(
@@ -104,7 +103,7 @@ class _Confusion(Metric):
             y, p = y[:, [self.class_id]], p[:, [self.class_id]]
         w = np.broadcast_to(w, p.shape)
         order = np.argsort(self.thresholds, kind="stable")
-        found = confusion(*(a.reshape(-1, 1) for a in (y, p, w)), self.thresholds[order])
+        found = confusion(y.reshape(-1, 1), p.reshape(-1, 1), w.reshape(-1, 1), self.thresholds[order])
         for own, new in zip(self.variables, found, strict=True):
             own[order] += new[:, 0]
 
@@ -113,8 +112,9 @@ class _Confusion(Metric):
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where that is 0 / 0."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
+    """Part / whole, 0 where that is 0 / 0."""
+    result: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
+    return result
 
 
 class TruePositives(_Confusion):
@@ -325,7 +325,8 @@ class AUC(Metric):
         intercept = tp[1:] - slope * positive[1:]
         both = (positive[:-1] > 0) & (positive[1:] > 0)
         ratio = np.divide(positive[:-1], positive[1:], out=np.ones_like(grown), where=both)
-        return _share(slope * (grown + intercept * np.log(ratio)), tp[1:] + fn[1:]).sum(axis=0)
+        areas: np.ndarray = _share(slope * (grown + intercept * np.log(ratio)), tp[1:] + fn[1:]).sum(axis=0)
+        return areas
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_thresholds": self.num_thresholds, "curve": self.curve, "name": self.name}

@@ -211,7 +211,7 @@ class R2Score(Metric):
         y, p = pair(y_true, y_pred)
         w = weights(sample_weight, len(p))[:, np.newaxis]
         if len(self.variables) == 1:
-            # The targets' squares are taken about the first ones: far from 0 the difference of sums would keep no digit.
+            # Squares are taken about the first targets: far from 0 the difference of sums would keep no digit.
             self.origin, self.first, self.square, self.residual, self.weight = (
                 self.add_variable(p.shape[1]) for _ in range(5)
             )

@@ -119,7 +119,7 @@ class Compiled(Network):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch; its loss before the update, or [loss, metric, …], or with `return_dict` both by name."""
+        """One update on one batch; its loss before that, or [loss, metric, …], or with `return_dict` all by name."""
         x, y, w = self._data(x, y, sample_weight)
         w = self._by_class(class_weight, y, w)
         if self._engine is None:

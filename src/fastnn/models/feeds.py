@@ -1,8 +1,8 @@
 """Where samples come from: arrays, memory maps, iterables of batches; and the pieces in which the engine gets them.
 
-Arrays in memory are bound as they are, and the engine gathers the rows of a whole epoch.  Where something wants to happen
-within an epoch, or the rows lie in a file, rows are copied out in the epoch's order, some steps at a time: the same
-samples in the same steps, and so the same bits.
+Arrays in memory are bound as they are, and the engine gathers the rows of a whole epoch.  Where something wants to
+happen within an epoch, or the rows lie in a file, rows are copied out in the epoch's order, some steps at a time: the
+same samples in the same steps, and so the same bits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .. import validation
 from ..kernels import core
 
 _PIECE_BYTES = 1 << 23  # of a mapped file's rows that are copied out at once
@@ -112,7 +111,7 @@ class Arrays:
         self._set_size()
 
     def _set_size(self) -> None:
-        shape = self._x.value.shape
+        shape: tuple[int, ...] = self._x.value.shape
         self.samples, self.features = shape[0], shape[1] if len(shape) > 1 else 1
         self._mapped = any(column.mapped for column in (self._x, self._y, self._w))
 
@@ -228,7 +227,8 @@ class Batches:
         self._peeked: Piece | None = self._take()
         if self._peeked is None:
             raise ValueError(f"{name} has no batches, expected at least one")
-        self._first_size, self.features = self._peeked.x.shape
+        shape: tuple[int, ...] = self._peeked.x.shape
+        self._first_size, self.features = shape
 
     def _start(self) -> Iterator[Any]:
         source = self._source

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import threads, validation
+from .. import threads, utils, validation
 from ..kernels import core
 from ..layers import Dense, Input, Layer
 
@@ -23,11 +23,7 @@ class Network:
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
         self.name = name or "sequential"
-        self.seed = (
-            int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-            if seed is None
-            else validation.integer("seed", seed, high=2**64 - 1)
-        )
+        self.seed = utils.new_seed() if seed is None else validation.integer("seed", seed, high=2**64 - 1)
         self.dtype = validation.real_dtype("dtype", dtype)
         self.layers: list[Dense] = []
         self._engine: Any = None

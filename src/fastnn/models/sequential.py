@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import callbacks as callbacks_
-from .. import losses, optimizers, plots, validation
+from .. import plots, validation
 from ..layers import Layer
 from .compiled import Compiled, _reported
 from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_mapped
@@ -387,9 +387,9 @@ class Sequential(Compiled):
         callbacks : Callback or list of Callback, optional
             Their hooks ``on_predict_…`` are called.
         """
-        if batch_size is None and steps is None and callbacks is None and not verbose:
-            if not is_mapped(x) and not is_batches(x):
-                return super().predict(x)
+        plain = batch_size is None and steps is None and callbacks is None and not verbose
+        if plain and not is_mapped(x) and not is_batches(x):
+            return super().predict(x)
         validation.choice("verbose", verbose, ("auto", 0, 1, 2))
         size = validation.integer("batch_size", 32 if batch_size is None else batch_size, low=1)
         steps = _optional_count("steps", steps)
@@ -517,7 +517,8 @@ def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed
         return Batches(data, steps, passes, checks, "validation_data", "validation_steps")
     if len(data) not in (2, 3):
         raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
-    return Arrays(*(*data, None)[:3], checks, "validation_data ")
+    x, y, w = (*data, None)[:3]
+    return Arrays(x, y, w, checks, "validation_data ")
 
 
 def _nothing(value: Any, name: str, rows: int) -> None:
