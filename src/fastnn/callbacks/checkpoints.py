@@ -94,8 +94,8 @@ class BackupAndRestore(Callback):
     """Make a training go on where it was interrupted: run the same script again.
 
     After each epoch the weights, the optimizer's state, the seed and the number of epochs are saved, in one file that
-    is replaced whole.  Where `fit` finds it, it goes on after that epoch, and ends with the same bytes as if nothing had
-    happened.  When it comes to its end, the file is removed.
+    is replaced whole.  Where `fit` finds it, it goes on after that epoch, and ends with the same bytes as if nothing
+    had happened.  When it comes to its end, the file is removed.
 
     Parameters
     ----------

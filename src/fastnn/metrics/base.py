@@ -15,7 +15,8 @@ class Metric:
     """Base of all metrics, and of your own: numbers that samples add to, and what comes of them.
 
     A subclass makes its numbers with `add_variable`, adds to them in `update_state`, and returns what comes of them
-    from `result`, all with NumPy.  `fit` and `evaluate` call `update_state` with many samples at a time, not once a batch.
+    from `result`, all with NumPy.  `fit` and `evaluate` call `update_state` with many samples at a time, not once a
+    batch.
 
     Parameters
     ----------

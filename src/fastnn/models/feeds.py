@@ -16,7 +16,8 @@ import numpy as np
 from ..kernels import core
 
 _PIECE_BYTES = 1 << 23  # of a mapped file's rows that are copied out at once
-_DROP_ROWS = 1024  # read from anywhere in a mapped file, before its pages are given back
+_BLOCK = 1 << 21  # of a mapped file: what reading one byte may make resident, where the system keeps it in large pages
+_BLOCKS = 32  # to read from, before they are given back
 
 Rows: TypeAlias = "slice | np.ndarray"
 Weigh: TypeAlias = "Callable[[Any, np.ndarray | None], np.ndarray | None]"  # targets and weights to weights
@@ -338,18 +339,23 @@ def _read(array: np.ndarray, rows: Rows) -> np.ndarray:
     """Rows of a mapped file, as a copy.
 
     A page that was touched is resident, and so counts as the process's memory, until it is given back: a pass over the
-    file would end with all of it.  The system maps pages around a touched one, too, so that rows from anywhere bring in
+    file would end with all of it.  The system maps much around a touched page, too, so that rows from anywhere bring in
     far more than themselves.
     """
     plain = array.view(np.ndarray)
     if isinstance(rows, slice):
-        result = np.array(plain[rows])
+        result = np.array(plain[rows], order="C")
         _give_back(array)
         return result
     result = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    if array.ndim == 2 and abs(array.strides[0]) < abs(array.strides[1]):  # a column lies together, not a row
+        for column in range(array.shape[1]):
+            result[:, column] = _read(plain[:, column], rows)
+        return result
     along_the_file = np.argsort(rows)
-    for start in range(0, len(rows), _DROP_ROWS):
-        some = along_the_file[start : start + _DROP_ROWS]
+    block = rows[along_the_file] * abs(array.strides[0]) // _BLOCK
+    visit = np.cumsum(np.diff(block, prepend=block[0]) != 0) // _BLOCKS
+    for some in np.split(along_the_file, np.flatnonzero(np.diff(visit)) + 1):
         result[some] = plain[rows[some]]
         _give_back(array)
     return result
