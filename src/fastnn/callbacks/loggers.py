@@ -121,8 +121,7 @@ class TensorBoard(Callback):
         self._write("epoch", rate | dict(logs or {}), epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for layer in self.model.layers:
-                for name in ("kernel", "bias"):
-                    array = getattr(layer, name, None)
+                for name, array in zip(layer.weight_names, layer.weights, strict=True):
                     self._writer("train").add_histogram(f"{layer.name}/{name}", array, epoch)
         for writer in self._writers.values():
             writer.flush()

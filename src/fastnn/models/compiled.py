@@ -27,9 +27,9 @@ class Compiled(Network):
         self._measures = Measures([], [])
         super().__init__(layers, name, seed=seed, dtype=dtype)
 
-    def _before_build(self) -> None:
+    def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:
-            self._specify(self.loss, self._metric_names)
+            self._specify(self.loss, self._metric_names, n_out)
 
     def _after_build(self) -> None:
         if self.loss is not None:
@@ -39,7 +39,7 @@ class Compiled(Network):
     def _announce_parameters(self) -> None:
         """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
         if self.optimizer is not None and self._engine is not None:
-            self.optimizer.expect(self._parameters, [array.size for array in self._weights()])
+            self.optimizer.expect(self._parameters, [array.size for array in self.trainable_weights])
 
     def compile(
         self,
@@ -74,8 +74,9 @@ class Compiled(Network):
             raise ValueError(
                 f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model"
             )
-        if self.layers:
-            self._specify(chosen_loss, names)
+        outputs = self._known_outputs() if self.layers else None
+        if outputs is not None:
+            self._specify(chosen_loss, names, outputs)
         else:
             for identifier in (*names[0], *names[1]):
                 metrics_.get(identifier)
@@ -99,16 +100,17 @@ class Compiled(Network):
         """What `evaluate` returns, by name: the loss, and the metrics."""
         return ["loss", *self._measures.names]
 
-    def _specify(self, loss: losses.Loss, names: tuple[list[Any], list[Any]]) -> tuple[losses.KernelLoss, Measures]:
+    def _specify(
+        self, loss: losses.Loss, names: tuple[list[Any], list[Any]], outputs: int
+    ) -> tuple[losses.KernelLoss, Measures]:
         """What the engine needs to know of a loss behind the last layer, and the metrics."""
-        last = self.layers[-1]
-        loss.check_outputs(last.units)
-        plain, weighted = ([metrics_.get(name, last.units, loss.sparse) for name in some] for some in names)
-        return loss.for_engine(last.activation), Measures(plain, weighted)
+        loss.check_outputs(outputs)
+        plain, weighted = ([metrics_.get(name, outputs, loss.sparse) for name in some] for some in names)
+        return loss.for_engine(self._last_activation), Measures(plain, weighted)
 
     def _set_loss(self) -> None:
         assert self.loss is not None
-        spec, self._measures = self._specify(self.loss, self._metric_names)
+        spec, self._measures = self._specify(self.loss, self._metric_names, self._n_outputs)
         self._engine.set_loss(spec.kernel(self.dtype), spec.fused, self._measures.engine_code, spec.own)
 
     def train_on_batch(
@@ -186,7 +188,7 @@ class Compiled(Network):
 
     def _outputs_of(self, samples: int) -> np.ndarray | None:
         """Room for their outputs, where some metric takes them."""
-        return np.empty((samples, self.layers[-1].units), self.dtype) if self._measures.wants_outputs else None
+        return np.empty((samples, self._n_outputs), self.dtype) if self._measures.wants_outputs else None
 
     def forward(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), keeping what `backward` needs: every layer's activations.
@@ -196,7 +198,7 @@ class Compiled(Network):
         """
         x = self._features(x)
         n_threads = self._threads(len(x))
-        self._work(lambda engine: engine.forward_all(n_threads), x)
+        self._work(lambda engine: engine.forward_all(n_threads, self._steps), x)
         self._forward_x = x
         return self.layers[-1].output
 
@@ -209,7 +211,7 @@ class Compiled(Network):
         x = self._forward_x
         if x is None:
             raise ValueError("there is no forward pass to go back from: call forward(x) first")
-        y = loss.targets(y, len(x), self.layers[-1].units, self.dtype)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype)
         w = validation.weights("sample_weight", sample_weight, self.dtype, len(x))
         n_threads = self._threads(len(x))
         total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
@@ -243,13 +245,18 @@ class Compiled(Network):
             try:
                 if own is not None:
                     self.parameters = parameters
-                total, _ = engine.gradient(n_threads)
+                total, _ = engine.gradient(n_threads, self._steps)
             finally:
                 if own is not None:
                     self._parameters[...] = own
             return total / self._compiled()[1].counted(y), self._gradients.copy()
 
         return self._work(compute, x, y, w)
+
+    @property
+    def _steps(self) -> int:
+        """Of the optimizer so far, by which dropout draws."""
+        return self.optimizer.steps if self.optimizer is not None else 0
 
     def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.optimizer is None or self.loss is None:
@@ -259,10 +266,9 @@ class Compiled(Network):
     def _checks(self, n_in: int | None = None) -> Checks:
         """How data are checked and converted; `n_in` is the number of inputs where the model does not know it."""
         loss = self._compiled()[1]
-        columns = self.layers[-1].units if self.layers else 0
         return Checks(
-            lambda x, name: validation.matrix(name, x, self.dtype, self._known_inputs() or n_in),
-            lambda y, name, rows: loss.targets(y, rows, columns, self.dtype, name),
+            lambda x, name: self._samples(name, x, n_in),
+            lambda y, name, rows: loss.targets(y, rows, self._n_outputs, self.dtype, name),
             lambda w, name, rows: validation.weights(name, w, self.dtype, rows),
         )
 

@@ -7,6 +7,7 @@ same samples in the same steps, and so the same bits.
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
@@ -113,7 +114,7 @@ class Arrays:
 
     def _set_size(self) -> None:
         shape: tuple[int, ...] = self._x.value.shape
-        self.samples, self.features = shape[0], shape[1] if len(shape) > 1 else 1
+        self.samples, self.features = shape[0], math.prod(shape[1:])
         self._mapped = any(column.mapped for column in (self._x, self._y, self._w))
 
     def cut(self, rows: slice) -> Arrays:
@@ -316,7 +317,7 @@ def is_batches(x: Any) -> bool:
 
 def is_mapped(value: Any) -> bool:
     """Whether an array's memory is a mapped file."""
-    return isinstance(value, np.ndarray) and value.ndim in (1, 2) and value.size > 0 and _map_of(value)[0] is not None
+    return isinstance(value, np.ndarray) and value.ndim > 0 and value.size > 0 and _map_of(value)[0] is not None
 
 
 def _map_of(array: np.ndarray) -> tuple[mmap.mmap | None, bool]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import callbacks as callbacks_
 from .. import plots, validation
-from ..layers import Layer
+from ..layers import Dropout, Layer
 from .compiled import Compiled, _reported
 from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_mapped
 
@@ -123,7 +123,14 @@ class Sequential(Compiled):
         except BaseException:
             self.set_weights(before)
             raise
-        self.seed, self.epochs_trained = seed, epochs
+        self.epochs_trained = epochs
+        if seed != self.seed:
+            self.seed = seed
+            if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
+                weights, n_in = self.get_weights(), self.layers[0].n_in
+                self._engine = None
+                self.build(n_in)  # type: ignore[arg-type]
+                self.set_weights(weights)
 
     def fit(
         self,
@@ -394,7 +401,7 @@ class Sequential(Compiled):
         size = validation.integer("batch_size", 32 if batch_size is None else batch_size, low=1)
         steps = _optional_count("steps", steps)
         observers = callbacks_.CallbackList(callbacks)
-        checks = Checks(lambda x, name: validation.matrix(name, x, self.dtype, self._known_inputs()), None, _nothing)
+        checks = Checks(lambda x, name: self._samples(name, x), None, _nothing)
         feed: Feed = Batches(x, steps, 1, checks, "x", "steps") if is_batches(x) else Arrays(x, None, None, checks)
         if self._engine is None:
             self.build(feed.features)
@@ -449,10 +456,11 @@ class Sequential(Compiled):
             self.forward(x)
             if y is not None:
                 self.backward(y)
-                gradients = [_arrays(layer, "_gradient") for layer in self.layers]
+                gradients = [_gradients(layer) for layer in self.layers]
             outputs = [layer.output for layer in self.layers]
         names = [str(layer.name) for layer in self.layers]
-        return plots.layers(names, [_arrays(layer) for layer in self.layers], outputs, gradients, path)
+        weights = [dict(zip(layer.weight_names, layer.weights, strict=True)) for layer in self.layers]
+        return plots.layers(names, weights, outputs, gradients, path)
 
     def _feed(self, x: Any, y: Any, w: Any, steps: int | None, passes: int, argument: str) -> Feed:
         """Where the samples of a call come from; nothing is built for them yet."""
@@ -468,7 +476,7 @@ class Sequential(Compiled):
         """Samples that the engine may work on in one call: None for all."""
         if by_batch:
             return batch
-        return max(_OUTPUTS // self.layers[-1].units, 1) if self._measures.wants_outputs else None
+        return max(_OUTPUTS // self._n_outputs, 1) if self._measures.wants_outputs else None
 
 
 def _batch_size(value: Any) -> int | None:
@@ -525,7 +533,7 @@ def _nothing(value: Any, name: str, rows: int) -> None:
     """Predictions need no weights."""
 
 
-def _arrays(layer: Any, suffix: str = "") -> dict[str, np.ndarray]:
-    """A layer's weights by name, or their gradients."""
-    found = {name: getattr(layer, name + suffix, None) for name in ("kernel", "bias")}
-    return {name: value for name, value in found.items() if value is not None}
+def _gradients(layer: Layer) -> dict[str, np.ndarray]:
+    """Of a layer's weights, by name."""
+    names = layer.weight_names[: len(layer.trainable_weights)]
+    return {name: getattr(layer, f"{name}_gradient") for name in names}
