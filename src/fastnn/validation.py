@@ -24,7 +24,7 @@ def real(name: str, value: Any, expected: str) -> np.ndarray:
         given = np.asarray(value)
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is no rectangular array, expected {expected}: {error}") from error
-    if given.dtype.kind == "O" and given.ndim:  # a frame with columns of several types, or with missing values
+    if given.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a frame of several types, or with missing values
         given = _columns(name, value, given)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {given.dtype}, expected {expected}")
