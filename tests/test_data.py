@@ -15,8 +15,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fastnn import Sequential, callbacks, losses, metrics
-from fastnn.layers import Dense, Input
+from fastnn import Sequential, callbacks, losses, metrics, optimizers
+from fastnn.layers import BatchNormalization, Dense, Dropout, Input
 from fastnn.models import feeds
 
 RNG = np.random.default_rng(3)
@@ -26,7 +26,7 @@ ONE_HOT = np.eye(3)[Y]
 
 
 def make(loss: Any = "sparse_categorical_crossentropy", built: bool = True, **compiled: Any) -> Sequential:
-    stack = [Dense(8, "tanh"), Dense(3, "softmax")]
+    stack = [Dense(8, "tanh"), BatchNormalization(), Dropout(0.25), Dense(3, "softmax")]
     model = Sequential([*([Input((5,))] if built else []), *stack], seed=4)
     model.compile(**{"optimizer": "adam", "loss": loss, **compiled})
     return model
@@ -35,9 +35,10 @@ def make(loss: Any = "sparse_categorical_crossentropy", built: bool = True, **co
 def same(model: Sequential, twin: Sequential) -> bool:
     assert model.optimizer is not None
     assert twin.optimizer is not None
-    return model.parameters.tobytes() == twin.parameters.tobytes() and all(
-        a.tobytes() == b.tobytes() for a, b in zip(model.optimizer.variables, twin.optimizer.variables, strict=True)
+    pairs = zip(
+        [*model.weights, *model.optimizer.variables], [*twin.weights, *twin.optimizer.variables], strict=True
     )
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 def near(logs: dict[str, list[Any]], others: dict[str, list[Any]]) -> None:
@@ -401,9 +402,8 @@ def test_steps_per_epoch_go_through_passes(steps: int, as_file: bool, shuffle: b
 
 def test_losses_of_parts_of_a_pass_are_means_of_what_was_trained_on() -> None:
     loss = losses.SparseCategoricalCrossentropy(ignore_class=2)
-    model = make(loss=loss, optimizer="sgd")
-    assert model.optimizer is not None
-    model.optimizer.learning_rate = 0.0
+    model = Sequential([Input((5,)), Dense(3, "softmax")], seed=4)
+    model.compile(optimizers.SGD(0.0), loss)
     history = model.fit(X, Y, 20, epochs=3, steps_per_epoch=2, shuffle=False, verbose=0)
     for epoch in range(3):
         rows = slice(40 * epoch, min(40 * epoch + 40, 103))
@@ -552,3 +552,15 @@ def test_outputs_for_metrics_take_bounded_memory(monkeypatch: pytest.MonkeyPatch
     near(model.fit(X, Y, 10, epochs=2, verbose=0, validation_data=(X, Y)).history, expected)
     assert same(model, twin)
     assert counting.calls == [12, 12]  # twenty samples at a time
+
+
+def test_the_step_with_a_loss_that_is_not_finite_is_named_in_pieces_too() -> None:
+    x = X.copy()
+    x[65] = np.nan
+    hooks = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    sources: list[tuple[Any, ...]] = [(x, Y, 20), ([(x[i : i + 20], Y[i : i + 20]) for i in range(0, 100, 20)],)]
+    for source in sources:
+        with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 1, step 4"):
+            make().fit(*source, verbose=0, shuffle=False, callbacks=hooks)
+    with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 2, step 2"):
+        make().fit(x, Y, 20, epochs=2, steps_per_epoch=2, verbose=0, shuffle=False)
