@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import serialization, validation
+from .serialization import serialize
 
 __all__ = [
     "Constant",
@@ -30,6 +31,7 @@ __all__ = [
     "VarianceScaling",
     "Zeros",
     "get",
+    "serialize",
 ]
 
 # Standard deviation of a standard normal number that is drawn again as long as it is beyond 2.
@@ -299,7 +301,7 @@ def _truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.nd
     return x
 
 
-_NAMED = {
+_NAMED: dict[str, type[Initializer]] = {
     "constant": Constant,
     "glorot_normal": GlorotNormal,
     "glorot_uniform": GlorotUniform,
@@ -315,14 +317,17 @@ _NAMED = {
     "variance_scaling": VarianceScaling,
     "zeros": Zeros,
 }
+_CLASSES: dict[str, type[Initializer]] = {kind.__name__: kind for kind in _NAMED.values()}
 
 
-def get(identifier: str | Initializer | type[Initializer]) -> Initializer:
-    """The initializer of a name, such as glorot_uniform, he_normal or zeros.
+def get(identifier: str | dict[str, Any] | Initializer | type[Initializer]) -> Initializer:
+    """The initializer of a name, such as glorot_uniform, he_normal or zeros, or of what `serialize` returned.
 
     Raises
     ------
     ValueError, TypeError
         For an unknown name, or anything else.
     """
+    if isinstance(identifier, dict):
+        return serialization.deserialize("initializer", identifier, Initializer, _CLASSES)
     return validation.lookup("initializer", identifier, Initializer, _NAMED)

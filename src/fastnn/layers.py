@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import activations, initializers, regularizers, validation
+from . import activations, initializers, regularizers, serialization, validation
+from .serialization import serialize
 
-__all__ = ["Dense", "Input", "Layer"]
+__all__ = ["Dense", "Input", "Layer", "deserialize", "serialize"]
 
 
 class Layer:
@@ -22,6 +23,20 @@ class Layer:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The layer's arrays."""
+        return []
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """The layer that `get_config` described."""
+        return cls(**config)
 
 
 class Input(Layer):
@@ -42,6 +57,9 @@ class Input(Layer):
         if len(shape) != 1:
             raise ValueError(f"shape is {shape!r}, expected {expected}")
         self.shape = (validation.integer("shape[0]", shape[0], low=1),)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"shape": list(self.shape)}
 
 
 class Dense(Layer):
@@ -121,6 +139,20 @@ class Dense(Layer):
         assert self.n_in is not None
         return self.units * (self.n_in + self.use_bias)
 
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return [] if self._engine is None else [a for a in (self.kernel, self.bias) if a is not None]
+
+    def get_config(self) -> dict[str, Any]:
+        parts = ("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+        described = {name: (p := getattr(self, name)) and serialization.serialize(p) for name in parts}
+        return super().get_config() | {
+            "units": self.units,
+            "activation": self.activation.name,
+            "use_bias": self.use_bias,
+            **described,
+        }
+
     def _need_build(self) -> None:
         if self._engine is None:
             raise ValueError(f"the model of {self!r} is not built: give it a layers.Input first, or data")
@@ -146,3 +178,8 @@ class Dense(Layer):
         """Views of the layer's share of a flat vector: kernel (in, out), then bias (out,)."""
         size = n_in * self.units
         return flat[:size].reshape(n_in, self.units), flat[size:] if self.use_bias else None
+
+
+def deserialize(config: dict[str, Any]) -> Layer:
+    """The layer that `serialize` described."""
+    return serialization.deserialize("layer", config, Layer, {"Dense": Dense, "Input": Input})

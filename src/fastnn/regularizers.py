@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import serialization, validation
+from .serialization import serialize
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "serialize"]
 
 
 class Regularizer:
@@ -95,8 +96,12 @@ class L1L2(Regularizer):
         self.l2 = validation.number("l2", l2, low=0)
 
 
-def get(identifier: str | Regularizer | type[Regularizer] | None) -> Regularizer | None:
-    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; or None.
+_NAMED: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+_CLASSES: dict[str, type[Regularizer]] = {kind.__name__: kind for kind in _NAMED.values()}
+
+
+def get(identifier: str | dict[str, Any] | Regularizer | type[Regularizer] | None) -> Regularizer | None:
+    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; or of what `serialize` returned; or None.
 
     Raises
     ------
@@ -105,5 +110,6 @@ def get(identifier: str | Regularizer | type[Regularizer] | None) -> Regularizer
     """
     if identifier is None:
         return None
-    named = {"l1": L1, "l2": L2, "l1_l2": L1L2}
-    return validation.lookup("regularizer", identifier, Regularizer, named)
+    if isinstance(identifier, dict):
+        return serialization.deserialize("regularizer", identifier, Regularizer, _CLASSES)
+    return validation.lookup("regularizer", identifier, Regularizer, _NAMED)
