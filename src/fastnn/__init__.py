@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers, regularizers
 from .config import __version__, show_config
-from .models import Sequential
+from .models import Sequential, load_model
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",

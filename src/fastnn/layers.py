@@ -29,6 +29,11 @@ class Layer:
         """The layer's arrays."""
         return []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what the model gave it."""
+        bound = ("_engine", "kernel", "bias", "kernel_gradient", "bias_gradient")
+        return {name: None if name == "_engine" else v for name, v in vars(self).items() if name not in bound[1:]}
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"name": self.name}

@@ -54,7 +54,7 @@ def deserialize(name: str, description: Any, kind: type[T], known: Mapping[str, 
     class_name, classes = description.get("class_name"), {**known, **_custom.get()}
     if not isinstance(class_name, str) or class_name not in classes:
         raise ValueError(
-            f"{name} has the class_name {class_name!r}, expected one of {', '.join(map(repr, classes))}; "
+            f"{name}'s class_name is {class_name!r}, expected one of {', '.join(map(repr, classes))}; "
             "custom_objects takes classes of your own"
         )
     found = classes[class_name]

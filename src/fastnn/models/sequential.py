@@ -11,12 +11,12 @@ import numpy as np
 from .. import callbacks as callbacks_
 from .. import losses, metrics, optimizers, validation
 from ..layers import Layer
-from .network import Network
+from .saving import Persistent
 
 __all__ = ["Sequential"]
 
 
-class Sequential(Network):
+class Sequential(Persistent):
     """A dense network: layers one after the other.
 
     Parameters
@@ -91,16 +91,16 @@ class Sequential(Network):
 
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "sgd",
-        loss: str | losses.Loss | None = None,
+        optimizer: str | dict[str, Any] | optimizers.Optimizer = "sgd",
+        loss: str | dict[str, Any] | losses.Loss | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
         """Choose how to train.
 
         Parameters
         ----------
-        optimizer : str or Optimizer
-        loss : str or Loss
+        optimizer : str or Optimizer, or dict as `optimizers.serialize` makes it
+        loss : str or Loss, or dict as `losses.serialize` makes it
             A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
             categorical behind softmax) is computed from the pre-activations, exactly.
         metrics : list of str, optional

@@ -1,0 +1,75 @@
+"""Weights that Keras and PyTorch wrote, under the names that they have here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..layers import Dense, Layer
+
+
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins as HDF5 does."""
+    with open(path, "rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def from_keras(path: str | os.PathLike[str], layers: Iterable[Layer]) -> dict[str, np.ndarray]:
+    """The arrays of a ``.weights.h5``, which numbers layers of one class, and arrays of one layer."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError('reading .weights.h5 needs h5py: pip install "fastnn[keras]"') from error
+    result, seen = {}, Counter[str]()
+    with h5py.File(path) as file:
+        for layer in layers:
+            kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+            place = f"layers/{kind}" + (f"_{seen[kind]}" if seen[kind] else "")
+            seen[kind] += 1
+            for i, name in enumerate(named(layer)):
+                if f"{place}/vars/{i}" not in file:
+                    raise ValueError(f"it has no {place}/vars/{i} for {layer.name}.{name}")
+                result[f"{layer.name}.{name}"] = file[f"{place}/vars/{i}"][()]
+    return result
+
+
+def is_pytorch(names: Iterable[str]) -> bool:
+    """Whether names are those of a state_dict: ``….weight``, and perhaps ``….bias``."""
+    return any(name == "weight" or name.endswith(".weight") for name in names)
+
+
+def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: bool) -> dict[str, np.ndarray]:
+    """The arrays of a state_dict of Linear layers; where they are not in the layers' order, by the numbers in names."""
+    stems = [*dict.fromkeys(name.rpartition(".")[0] for name in given)]
+    if not ordered and len(stems) > 1:
+        numbers = {stem: [int(n) for n in re.findall(r"\d+", stem)] for stem in stems}
+        if len({tuple(n) for n in numbers.values()}) < len(stems) or len({len(n) for n in numbers.values()}) > 1:
+            raise ValueError(f"it has the layers {', '.join(stems)} in no order, expected a dict in the layers' order")
+        stems.sort(key=numbers.__getitem__)
+    dense = [layer for layer in layers if named(layer)]
+    if len(stems) != len(dense) or not all(isinstance(layer, Dense) for layer in dense):
+        raise ValueError(
+            f"it has {len(stems)} layers ({', '.join(stems)}), expected {len(dense)} of torch.nn.Linear, "
+            f"for {', '.join(str(layer.name) for layer in dense)}"
+        )
+    result = {}
+    for stem, layer in zip(stems, dense, strict=True):
+        for there, here in (("weight", "kernel"), ("bias", "bias")):
+            name = f"{stem}.{there}".removeprefix(".")
+            if name in given:
+                result[f"{layer.name}.{here}"] = np.asarray(given[name]).T
+    if len(result) != len(given):
+        raise ValueError(f"it has {', '.join(given)}, expected weight and bias of torch.nn.Linear layers alone")
+    return result
+
+
+def named(layer: Layer) -> dict[str, np.ndarray]:
+    """A layer's arrays, by the names of its attributes."""
+    return {
+        next(name for name, value in vars(layer).items() if value is array): array for array in layer.weights
+    }
