@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastnn"
 # From the bottom up. A module may import those of its own level and of the levels below it.
 LEVELS = [
     {"kernels", "reference"},
-    {"validation", "serialization", "safetensors", "threads", "config", "callbacks", "datasets"},
+    {"validation", "serialization", "safetensors", "tabular", "threads", "config", "callbacks", "datasets"},
     {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},
     {"layers"},
     {"models"},

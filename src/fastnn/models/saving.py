@@ -16,7 +16,7 @@ from .. import layers as layers_
 from .. import losses, optimizers, safetensors, validation
 from ..config import __version__
 from ..serialization import custom_object_scope, deserialize
-from . import foreign
+from . import foreign, onnx
 from .network import Network
 
 if TYPE_CHECKING:
@@ -136,6 +136,30 @@ class Persistent(Network):
             self._work(lambda _: _assign(own, given, self.dtype))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{where} does not fit this model: {error}") from error
+
+    def export(self, filepath: Path, format: str = "onnx") -> None:
+        """Write the network as an ONNX file (opset 17), which onnxruntime runs without fastnn.
+
+        Its ``output`` (N, units) for its ``input`` (N, features) is what `predict` returns, but for rounding; N is any
+        number.
+
+        Parameters
+        ----------
+        filepath : str or path-like
+        format : {"onnx"}
+
+        Raises
+        ------
+        ImportError
+            Where onnx is not installed.
+        ValueError
+            For a layer that ONNX has no operators for: one of your own.
+        OSError
+            Where the file cannot be written.
+        """
+        validation.choice("format", format, ("onnx",))
+        self._need_build()
+        self._work(lambda _: onnx.export(self, filepath))
 
     def _named_weights(self) -> dict[str, np.ndarray]:
         """All arrays, under names such as ``dense_1.kernel``."""

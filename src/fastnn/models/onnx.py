@@ -1,0 +1,165 @@
+"""Networks as ONNX graphs, which onnxruntime and others run without fastnn.
+
+The graph is that of `predict`: dropout is gone, and batch normalization uses its moving averages.  Activations are made
+of operators that onnxruntime has in float64 as well, which it has not of Elu, Softplus and their kind.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import layers
+from ..activations import Activation
+from ..config import __version__
+from ..safetensors import replace_file
+from .network import Network
+
+OPSET = 17
+IR_VERSION = 8  # which goes with it: the writer's own may be too new for the reader
+
+_SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # scale, alpha: Klambauer et al. 2017
+
+
+def export(network: Network, filepath: str | os.PathLike[str]) -> None:
+    """Write a built network as an ONNX file: from ``input`` (N, …) to ``output`` (N, units), N any number.
+
+    Raises
+    ------
+    ImportError
+        Where onnx is not installed.
+    ValueError
+        For a layer that ONNX has no operators for: one of your own.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError('export needs onnx: pip install "fastnn[onnx]"') from error
+    from onnx import helper
+
+    graph = Graph(network.dtype, helper.make_node)
+    x = "input"
+    for layer in network.layers:
+        if type(layer).__name__ not in _LAYERS:
+            known = ", ".join(_LAYERS)
+            raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, expected a layer that ONNX has: {known}")
+        x = _LAYERS[type(layer).__name__](graph, x, layer)
+    graph.nodes.append(helper.make_node("Identity", [x], ["output"]))
+    number = helper.np_dtype_to_tensor_dtype(network.dtype)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            network.name,
+            [helper.make_tensor_value_info("input", number, ["N", network._known_inputs()])],
+            [helper.make_tensor_value_info("output", number, ["N", network.layers[-1].units])],
+            [onnx.numpy_helper.from_array(array, name) for name, array in graph.constants.items()],
+        ),
+        producer_name="fastnn",
+        producer_version=__version__,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    replace_file(filepath, [model.SerializeToString()])
+
+
+class Graph:
+    """The nodes so far.  Methods put operators behind a value and return the name of the new one."""
+
+    def __init__(self, dtype: np.dtype, make_node: Callable[..., Any]) -> None:
+        self.dtype, self.make_node = dtype, make_node
+        self.nodes: list[Any] = []
+        self.constants: dict[str, np.ndarray] = {}
+
+    def constant(self, value: Any, name: str | None = None) -> str:
+        name = name or f"constant_{value!r}"
+        self.constants[name] = np.asarray(value, self.dtype)
+        return name
+
+    def __call__(self, operator: str, *inputs: str | float, **attributes: Any) -> str:
+        output = f"{operator}_{len(self.nodes)}"
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        self.nodes.append(self.make_node(operator, names, [output], **attributes))
+        return output
+
+
+# ---- activations ----------------------------------------------------------------------------------------------------
+
+
+def _softplus(g: Graph, x: str) -> str:
+    """max(x, 0) + log(1 + exp(-|x|)), in which nothing overflows."""
+    return g("Add", g("Relu", x), g("Log", g("Add", g("Exp", g("Neg", g("Abs", x))), 1.0)))
+
+
+def _elu(g: Graph, x: str, alpha: float) -> str:
+    below = g("Sub", g("Exp", g("Min", x, 0.0)), 1.0)
+    return g("Add", g("Relu", x), g("Mul", below, alpha))
+
+
+def _selu(g: Graph, x: str) -> str:
+    return g("Mul", _elu(g, x, _SELU[1]), _SELU[0])
+
+
+def _leaky_relu(g: Graph, x: str, negative_slope: float) -> str:
+    return g("Add", g("Relu", x), g("Mul", g("Min", x, 0.0), negative_slope))
+
+
+def _gelu(g: Graph, x: str) -> str:
+    z = g("Mul", x, math.sqrt(0.5))
+    if g.dtype == np.float64:  # onnxruntime has erf in float32 alone
+        erf = g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
+    else:
+        erf = g("Erf", z)
+    return g("Mul", g("Mul", x, 0.5), g("Add", erf, 1.0))
+
+
+def _gelu_tanh(g: Graph, x: str) -> str:
+    cube = g("Mul", g("Mul", x, x), x)
+    inner = g("Mul", g("Add", x, g("Mul", cube, 0.044715)), math.sqrt(2 / math.pi))
+    return g("Mul", g("Mul", x, 0.5), g("Add", g("Tanh", inner), 1.0))
+
+
+_ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
+    "linear": lambda g, x: x,
+    "relu": lambda g, x: g("Relu", x),
+    "relu6": lambda g, x: g("Clip", x, 0.0, 6.0),
+    "leaky_relu": lambda g, x: _leaky_relu(g, x, 0.2),
+    "elu": lambda g, x: _elu(g, x, 1.0),
+    "selu": _selu,
+    "sigmoid": lambda g, x: g("Sigmoid", x),
+    "log_sigmoid": lambda g, x: g("Neg", _softplus(g, g("Neg", x))),
+    "hard_sigmoid": lambda g, x: g("Clip", g("Add", g("Div", x, 6.0), 0.5), 0.0, 1.0),
+    "tanh": lambda g, x: g("Tanh", x),
+    "softplus": _softplus,
+    "softsign": lambda g, x: g("Div", x, g("Add", g("Abs", x), 1.0)),
+    "silu": lambda g, x: g("Mul", x, g("Sigmoid", x)),
+    "swish": lambda g, x: g("Mul", x, g("Sigmoid", x)),
+    "gelu": _gelu,
+    "mish": lambda g, x: g("Mul", x, g("Tanh", _softplus(g, x))),
+    "exponential": lambda g, x: g("Exp", x),
+    "softmax": lambda g, x: g("Softmax", x, axis=-1),
+    "log_softmax": lambda g, x: g("LogSoftmax", x, axis=-1),
+}
+
+
+def _activation(g: Graph, x: str, activation: Activation) -> str:
+    return _ACTIVATIONS[activation.name](g, x)
+
+
+# ---- layers ---------------------------------------------------------------------------------------------------------
+
+
+def _dense(g: Graph, x: str, layer: Any) -> str:
+    kernel = g.constant(layer.kernel, f"{layer.name}.kernel")
+    if layer.bias is None:
+        z = g("MatMul", x, kernel)
+    else:
+        z = g("Gemm", x, kernel, g.constant(layer.bias, f"{layer.name}.bias"))
+    return _activation(g, z, layer.activation)
+
+
+_LAYERS: dict[str, Callable[[Graph, str, Any], str]] = {"Dense": _dense}
