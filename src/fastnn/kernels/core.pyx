@@ -252,20 +252,20 @@ MAX_THREADS = <int>MAX_TEAM
 
 # ---- the kernels on their own ------------------------------------------------------------------------------------------
 
-def activation(int kind, cnp.ndarray z, Py_ssize_t n):
+def activation(int kind, double alpha, cnp.ndarray z, Py_ssize_t n):
     """z <- f(z) in place, over rows of n elements."""
     cdef real* p = <real*>writable(z, "z")
     cdef ix rows = z.size//n if n else 0
-    with nogil: activate(kind, rows, n, p, n)
+    with nogil: activate(kind, R(alpha), rows, n, p, n)
 
 
-def activation_backward(int kind, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
+def activation_backward(int kind, double alpha, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     """d <- d f'(z) in place, from a = f(z)."""
     cdef const real* p = <const real*>readable(a, "a")
     cdef real* q = <real*>writable(d, "d")
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
-    with nogil: activation_gradient(kind, rows, n, p, q, n)
+    with nogil: activation_gradient(kind, R(alpha), rows, n, p, q, n)
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):

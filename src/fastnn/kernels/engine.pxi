@@ -35,6 +35,7 @@ cdef struct Dense:
     ix kernel                  # offset of the kernel (n_in, n_out) in the flat vectors; the bias (n_out,) follows it
     bint use_bias
     int activation
+    real alpha                 # of the activation, where it has a parameter
     ix ld                      # elements from one row of output and delta to the next
     real* output               # (rows, n_out): activations a
     real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
@@ -63,7 +64,8 @@ cdef struct Call:
     double loss                # sum of the samples' weighted losses
     double hits                # sum of the samples' accuracies
     ix first_bad_step          # the first whose loss was not finite, or -1
-    real* predictions          # where predict() writes
+    real* predictions          # where the samples' outputs are to be written, or NULL
+    bint losses                # of an inference: compute them
     bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
     bint leave[5]              # what was decided at each meeting; see Engine.meet
     double next_signal_check
@@ -82,7 +84,7 @@ cdef class Engine:
 
     Parameters
     ----------
-    layers : list of (n_in, n_out, use_bias, activation)
+    layers : list of (n_in, n_out, use_bias, activation, alpha)
         Layer by layer; the parameters of one follow those of the one before, kernel (n_in, n_out) in C order, then bias.
     parameters, gradients : ndarray, 1-D, of the module's dtype
         Made by `aligned`, which leaves a spare cache line behind the last element.
@@ -120,6 +122,7 @@ cdef class Engine:
     cdef real* work
     cdef ix work_size              # for one thread
     cdef object order_array
+    cdef bint drawn                # it is of the last call
     cdef ix forward_rows           # samples whose forward pass the buffers hold,
     cdef bint backward_done        # and their backward pass
     # the bound data
@@ -143,7 +146,8 @@ cdef class Engine:
         row = self.input_ld
         for i in range(self.n_layers):
             d = &self.layers[i]
-            d.n_in, d.n_out, d.use_bias, d.activation = layers[i]
+            d.n_in, d.n_out, d.use_bias, d.activation, alpha = layers[i]
+            d.alpha = R(alpha)
             d.kernel = offset
             offset += d.n_in*d.n_out + (d.n_out if d.use_bias else 0)
             d.ld = padded(d.n_out)
@@ -297,7 +301,7 @@ cdef class Engine:
         else:
             gemm(r1 - r0, d.n_out, d.n_in, a + r0*lda, lda, 1, kernel, d.n_out, 1, d.output + r0*d.ld, d.ld, bias, SET,
                  activated and d.activation == RELU, NULL, work)
-        if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
+        if activated and (d.activation != RELU or d.n_out == 1): activate(d.activation, d.alpha, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
 
     cdef void forward(self, ix r0, ix r1, int member, Call* call, real* work) noexcept nogil:
         cdef int l
@@ -305,6 +309,13 @@ cdef class Engine:
             if call.wanted: return
             self.forward_layer(l, r0, r1, l + 1 < self.n_layers or not self.fused, work)
             if member == 0: self.look_around(call, (r1 - r0)*self.layers[l].n_in*self.layers[l].n_out)
+
+    cdef void copy_outputs(self, ix r0, ix r1, real* out) noexcept nogil:
+        """Activated outputs of rows r0 .. r1 to rows r0 .. r1 of out (…, n_out)."""
+        cdef Dense* d = &self.layers[self.n_layers - 1]
+        cdef ix r
+        for r in range(r0, r1): memcpy(out + r*d.n_out, d.output + r*d.ld, d.n_out*sizeof(real))
+        if self.fused: activate(d.activation, d.alpha, r1 - r0, d.n_out, out + r0*d.n_out, d.n_out)
 
     cdef void loss_and_delta(self, ix r0, ix r1, double scale) noexcept nogil:
         """Losses of the samples, and the last layer's delta: the gradient of scale times their sum."""
@@ -315,7 +326,7 @@ cdef class Engine:
         if not self.has_own_loss:
             loss_rows(&self.loss, r1 - r0, d.n_out, d.output + r0*d.ld, y, labels, self.weights + r0 if self.sample_weight else NULL,
                       d.ld, scale, self.row_loss + r0, d.delta + r0*d.ld)
-        if not self.fused: activation_gradient(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
+        if not self.fused: activation_gradient(d.activation, d.alpha, r1 - r0, d.n_out, d.output + r0*d.ld, d.delta + r0*d.ld, d.ld)
 
     cdef void call_own_loss(self, ix base, ix rows, double scale, Call* call) noexcept with gil:
         """Member 0, between two meetings: row_loss and the last layer's delta of samples base .. base + rows."""
@@ -364,12 +375,12 @@ cdef class Engine:
                     for k in range(d.n_in): e.delta[r*e.ld + k] = fmadd(d.delta[r], kernel[k], R(0))
                 else:
                     for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
-            activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+            activation_gradient(e.activation, e.alpha, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
             return
         # A single output's kernel (n_in, 1) is its own transpose.
         gemm(r1 - r0, d.n_in, d.n_out, d.delta + r0*d.ld, d.ld, 1, kernel, 1, d.n_out if d.n_out > 1 else 1, e.delta + r0*e.ld, e.ld,
              NULL, SET, False, gate, work)
-        if gate == NULL: activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
+        if gate == NULL: activation_gradient(e.activation, e.alpha, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
 
     cdef void backward_weights(self, int l, ix base, ix rows, ix k0, ix k1, Mode mode, real* g, real* work) noexcept nogil:
         """g (k1 - k0, n_out) <- rows k0 .. k1 of the kernel's gradient, from samples base .. base + rows: input^T delta."""
@@ -524,7 +535,7 @@ cdef class Engine:
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
         cdef double scale
-        cdef ix s, c, r0, r1, rows, start
+        cdef ix s, c, r0, r1, rows, start, n_out = self.layers[self.n_layers - 1].n_out
         cdef bint last
         cdef real* work = self.work + member*self.work_size
         memset(&step, 0, sizeof(Step))
@@ -541,6 +552,7 @@ cdef class Engine:
                 if r1 > r0:
                     self.gather(call.order, start + c, r0, r1)
                     self.forward(r0, r1, member, call, work)
+                    if call.predictions: self.copy_outputs(r0, r1, call.predictions + (start - call.first_step*call.batch + c)*n_out)
                 last = c + rows == step.rows
                 if self.backward_chunk(0, rows, scale, member, members, ADD if c else SET, last,
                                        &step if call.train and last else NULL, call, work): return
@@ -564,9 +576,8 @@ cdef class Engine:
             if self.meet(call, member, 2): return
 
     cdef void infer_member(self, Call* call, int member, int members) noexcept nogil:
-        """Predictions or losses of all samples, each member on its share of a chunk; nothing is shared but the sums."""
-        cdef Dense* d = &self.layers[self.n_layers - 1]
-        cdef ix c = 0, rows, r, r0, r1
+        """Outputs, losses or both of all samples, each member on its share of a chunk; nothing is shared but the sums."""
+        cdef ix c = 0, rows, r0, r1, n_out = self.layers[self.n_layers - 1].n_out
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
@@ -575,13 +586,11 @@ cdef class Engine:
             if r1 > r0:
                 self.gather(NULL, c, r0, r1)
                 self.forward(r0, r1, member, call, work)
-                if call.predictions:
-                    if self.fused: activate(d.activation, r1 - r0, d.n_out, d.output + r0*d.ld, d.ld)
-                    for r in range(r0, r1): memcpy(call.predictions + (c + r)*d.n_out, d.output + r*d.ld, d.n_out*sizeof(real))
-                else: self.loss_and_delta(r0, r1, 1)
+                if call.predictions: self.copy_outputs(r0, r1, call.predictions + c*n_out)
+                if call.losses: self.loss_and_delta(r0, r1, 1)
             if self.meet(call, member, 0): return
             c += rows
-            if member == 0 and call.predictions == NULL:
+            if member == 0 and call.losses:
                 if self.has_own_loss: self.call_own_loss(0, rows, 1, call)
                 self.add_losses(0, rows, call)
             if self.meet(call, member, 2): return
@@ -635,13 +644,14 @@ cdef class Engine:
     # ---- calls from Python ------------------------------------------------------------------------------------------
 
     def train(self, Py_ssize_t batch_size, order_key, Py_ssize_t first_step, Py_ssize_t steps, cnp.ndarray learning_rates,
-              int64_t iterations, int threads, progress):
+              int64_t iterations, int threads, progress, outputs=None):
         """Train on batches first_step … of an epoch of the bound data.
 
         order_key : (seed, epoch) that the epoch's order is drawn from, or None for the data's own order.
         learning_rates : float64, one for each step or a single one.
         iterations : updates made so far.
         progress : called with the number of the epoch's steps done, about ten times a second, or None.
+        outputs : where the outputs (samples of these steps, n_out) go, each as it was in its step, in the epoch's order.
 
         Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).
         An exception from a signal handler or from progress leaves the parameters as they were after the last whole step;
@@ -656,6 +666,9 @@ cdef class Engine:
         self.forward_rows = self.steps_done = 0
         self.reserve(max(min(batch_size, self.chunk, self.samples), <ix>2), threads)      # two: see train_single
         call.order = self.draw_order(order_key)
+        if outputs is not None:
+            last = min((first_step + steps)*batch_size, self.samples)
+            call.predictions = self.room_for_outputs(outputs, last - first_step*batch_size)
         self.progress = progress
         try:
             self.run(train_member, &call, threads)
@@ -666,12 +679,24 @@ cdef class Engine:
 
     cdef readonly ix steps_done
 
+    cdef real* room_for_outputs(self, cnp.ndarray outputs, ix samples) except NULL:
+        cdef ix n_out = self.layers[self.n_layers - 1].n_out
+        if cnp.PyArray_SIZE(outputs) != samples*n_out:
+            raise ValueError(f"outputs has {outputs.size} elements, expected {samples} times {n_out}")
+        return <real*>writable(outputs, "outputs")
+
+    @property
+    def order(self):
+        """The order of the samples that train() last drew, or None for the data's own."""
+        return self.order_array if self.drawn else None
+
     cdef const ix* draw_order(self, order_key) except? NULL:
         cdef uint64_t seed
         cdef uint32_t epoch
         cdef ix* order
         cdef ix n = self.samples
-        if order_key is None: return NULL
+        self.drawn = order_key is not None
+        if not self.drawn: return NULL
         seed, epoch = order_key
         if self.order_array is None or self.order_array.size != n: self.order_array = np.empty(n, np.intp)
         order = <ix*>cnp.PyArray_DATA(self.order_array)
@@ -686,9 +711,11 @@ cdef class Engine:
         self.run(train_member, &call, threads)
         return call.loss, call.hits
 
-    def evaluate(self, int threads):
-        """(sum of the losses, sum of the accuracies) of all bound samples."""
+    def evaluate(self, int threads, outputs=None):
+        """(sum of the losses, sum of the accuracies) of all bound samples; the network's outputs go to `outputs` (N, n_out)."""
         cdef Call call = self.new_call(self.samples, 1)
+        call.losses = True
+        if outputs is not None: call.predictions = self.room_for_outputs(outputs, self.samples)
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
         self.run(infer_member, &call, threads)
@@ -698,8 +725,7 @@ cdef class Engine:
     def predict(self, cnp.ndarray out, int threads):
         """Write the network's outputs for all bound samples to out (N, n_out)."""
         cdef Call call = self.new_call(self.samples, 1)
-        call.predictions = <real*>writable(out, "out")
-        if out.size != self.samples*self.layers[self.n_layers - 1].n_out: raise ValueError(f"out has {out.size} elements")
+        call.predictions = self.room_for_outputs(out, self.samples)
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
         self.run(infer_member, &call, threads)
@@ -728,7 +754,7 @@ cdef class Engine:
         cdef Dense* d = &self.layers[layer]
         cdef ix rows = self.kept_rows()
         cdef cnp.ndarray out = copy_rows(d.output, rows, d.n_out, d.ld)
-        if self.fused and layer == self.n_layers - 1: activate(d.activation, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
+        if self.fused and layer == self.n_layers - 1: activate(d.activation, d.alpha, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
         return out
 
     def layer_delta(self, int layer):

@@ -61,7 +61,7 @@ cdef class Predictor:
             if self.rows == 1 or d.n_out == 1:
                 for r in range(self.rows): preactivate_row(d, self.engine.parameters, a + r*lda, z + r*d.ld)
             else: gemm(self.rows, d.n_out, d.n_in, a, lda, 1, kernel, d.n_out, 1, z, d.ld, bias, SET, False, NULL, self.work)
-            activate(d.activation, self.rows, d.n_out, z, d.ld)
+            activate(d.activation, d.alpha, self.rows, d.n_out, z, d.ld)
             a, lda = z, d.ld
         for r in range(self.rows): memcpy(self.out + r*d.n_out, a + r*lda, d.n_out*sizeof(real))
 

@@ -111,7 +111,8 @@ cdef inline void preactivate_row(const Dense* d, const real* parameters, const r
 
 
 cdef bint is_single(Engine e, Call* call) noexcept nogil:
-    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized and not e.has_own_loss and not e.loss.ignores
+    if call.batch != 1 or needs_norm(&e.optimizer.h) or call.predictions: return False
+    return not (e.penalized or e.has_own_loss or e.loss.ignores)
 
 
 cdef void train_single(Engine e, Call* call) noexcept nogil:
@@ -132,7 +133,7 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
         for l in range(e.n_layers):
             d = &e.layers[l]
             if l or not ahead: preactivate_row(d, e.parameters, layer_input(e, l, row), d.output + row*d.ld)
-            if l + 1 < e.n_layers or not e.fused: activate(d.activation, 1, d.n_out, d.output + row*d.ld, d.ld)
+            if l + 1 < e.n_layers or not e.fused: activate(d.activation, d.alpha, 1, d.n_out, d.output + row*d.ld, d.ld)
         e.loss_and_delta(row, row + 1, 1)
         for l in range(e.n_layers - 1, 0, -1): e.backward_data(l, row, row + 1, 1, work)
         for l in range(e.n_layers - 1, 0, -1): kernel_step(e, l, row, &rates, NULL, NULL, work)

@@ -99,7 +99,7 @@ class Network:
         for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
             layer.initialize(sizes[index], parameters[own], np.random.default_rng([self.seed, index]))
         program = [
-            (n, layer.units, layer.use_bias, layer.activation.code)
+            (n, layer.units, layer.use_bias, layer.activation.code, layer.activation.alpha)
             for layer, n in zip(self.layers, sizes, strict=False)
         ]
         self._engine = kernels.Engine(program, parameters, gradients)
