@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from . import validation
+
 __all__ = ["Category", "Features", "Number", "Target", "read"]
 
 Table = Mapping[str, np.ndarray]
@@ -210,7 +212,7 @@ class Features:
         """
         missing = [column.name for column in self.columns if column.name not in table]
         if missing:
-            raise ValueError(f"the table has no column {', '.join(map(repr, missing))}, expected those of training")
+            raise ValueError(f"the table has no column {validation.listed(map(repr, missing))}, expected those of training")
         parts = []
         for column in self.columns:
             values = table[column.name]
@@ -305,7 +307,7 @@ class Target:
         labels = _labels(column)
         unknown = sorted(set(labels) - place.keys())
         if unknown:
-            raise ValueError(f"column {self.name!r} has the class {unknown[0]!r}, expected one of {self.classes}")
+            raise ValueError(f"column {self.name!r} has the class {unknown[0]!r}, expected one of {validation.listed(self.classes)}")
         return np.array([place[label] for label in labels])
 
     def decode(self, outputs: np.ndarray) -> dict[str, list[Any]]:

@@ -268,3 +268,9 @@ def output(name: str, value: Any, like: np.ndarray) -> np.ndarray:
     if not value.flags.writeable:
         raise ValueError(f"{name} is read-only")
     return value
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names for a message, of many only the first."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

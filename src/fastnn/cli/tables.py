@@ -25,6 +25,7 @@ from ..optimizers import Adam
 from ..safetensors import replace_file
 from ..tabular import Category, Features, Target
 from ..tabular import read as read_table
+from ..validation import listed
 
 # Seconds between two writes of the best model so far: a write waits for the disk.
 _WRITE_INTERVAL = 1.0
@@ -53,7 +54,7 @@ def train(arguments: argparse.Namespace) -> None:
     training, validation = order[held_out:], order[:held_out]
     features = Features.fit({name: c[training] for name, c in table.items() if name != target.name})
     x, y = features.encode(table), target.encode(np.where(known, labels, labels[known][0]))
-    _describe(features, target, rows - int(known.sum()), len(training), held_out)
+    _describe(features, target, labels.dtype == object, rows - int(known.sum()), len(training), held_out)
 
     model = Sequential(
         [
@@ -164,16 +165,16 @@ def _writable(path: Path) -> Path:
 
 def _column(table: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     if name not in table:
-        raise ValueError(f"argument --target: {path} has no column {name!r}, it has {', '.join(map(repr, table))}")
+        raise ValueError(f"argument --target: {path} has no column {name!r}, it has {listed(map(repr, table))}")
     return table[name]
 
 
-def _describe(features: Features, target: Target, without_target: int, training: int, validation: int) -> None:
+def _describe(features: Features, target: Target, text: bool, without_target: int, training: int, validation: int) -> None:
     if target.classes is None:
         print(f"target      {target.name}: a number, so regression (--task classification takes it for classes)")
     else:
-        shown = ", ".join(target.classes[:6]) + (", …" if len(target.classes) > 6 else "")
-        print(f"target      {target.name}: {len(target.classes)} classes ({shown}), so classification")
+        hint = "" if text else " (--task regression takes it for a number)"
+        print(f"target      {target.name}: the classes {listed(target.classes)}, so classification{hint}")
     categories = sum(isinstance(column, Category) for column in features.columns)
     numbers = len(features.columns) - categories
     print(f"features    {numbers} of numbers, {categories} of categories: {features.width} inputs")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import validation
 from ..layers import Dense, Layer
 
 
@@ -26,15 +27,16 @@ def from_keras(path: str | os.PathLike[str], layers: Iterable[Layer]) -> dict[st
     except ImportError as error:
         raise ImportError('reading .weights.h5 needs h5py: pip install "fastnn[keras]"') from error
     result, seen = {}, Counter[str]()
-    with h5py.File(path) as file:
-        for layer in layers:
-            kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-            place = f"layers/{kind}" + (f"_{seen[kind]}" if seen[kind] else "")
-            seen[kind] += 1
-            for i, name in enumerate(named(layer)):
-                if f"{place}/vars/{i}" not in file:
-                    raise ValueError(f"it has no {place}/vars/{i} for {layer.name}.{name}")
-                result[f"{layer.name}.{name}"] = file[f"{place}/vars/{i}"][()]
+    try:
+        with h5py.File(path) as file:
+            for layer in layers:
+                kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+                place = f"layers/{kind}" + (f"_{seen[kind]}" if seen[kind] else "")
+                seen[kind] += 1
+                for i, name in enumerate(named(layer)):
+                    result[f"{layer.name}.{name}"] = file[f"{place}/vars/{i}"][()]
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{os.fspath(path)!r} does not fit this model: {error}") from error
     return result
 
 
@@ -49,13 +51,13 @@ def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: 
     if not ordered and len(stems) > 1:
         numbers = {stem: [int(n) for n in re.findall(r"\d+", stem)] for stem in stems}
         if len({tuple(n) for n in numbers.values()}) < len(stems) or len({len(n) for n in numbers.values()}) > 1:
-            raise ValueError(f"it has the layers {', '.join(stems)} in no order, expected a dict in the layers' order")
+            raise ValueError(f"it has the layers {validation.listed(stems)} in no order, expected a dict in the layers' order")
         stems.sort(key=numbers.__getitem__)
     dense = [layer for layer in layers if named(layer)]
     if len(stems) != len(dense) or not all(isinstance(layer, Dense) for layer in dense):
         raise ValueError(
-            f"it has {len(stems)} layers ({', '.join(stems)}), expected {len(dense)} of torch.nn.Linear, "
-            f"for {', '.join(str(layer.name) for layer in dense)}"
+            f"it has {len(stems)} layers ({validation.listed(stems)}), expected {len(dense)} of torch.nn.Linear, "
+            f"for {validation.listed(str(layer.name) for layer in dense)}"
         )
     result = {}
     for stem, layer in zip(stems, dense, strict=True):
@@ -64,7 +66,7 @@ def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: 
             if name in given:
                 result[f"{layer.name}.{here}"] = np.asarray(given[name]).T
     if len(result) != len(given):
-        raise ValueError(f"it has {', '.join(given)}, expected weight and bias of torch.nn.Linear layers alone")
+        raise ValueError(f"it has {validation.listed(given)}, expected weight and bias of torch.nn.Linear layers alone")
     return result
 
 

@@ -123,16 +123,18 @@ class Persistent(Network):
         """
         self._need_build()
         own = self._named_weights()
-        where = "weights" if isinstance(filepath, Mapping) else repr(os.fspath(filepath))
-        try:
-            if isinstance(filepath, Mapping):
-                given = dict(filepath)
-            elif foreign.is_hdf5(filepath):
+        where, ordered = "the dict", isinstance(filepath, Mapping)
+        if isinstance(filepath, Mapping):
+            given = dict(filepath)
+        else:
+            where = repr(os.fspath(filepath))
+            if foreign.is_hdf5(filepath):
                 given = foreign.from_keras(filepath, self.layers)
             else:
                 given = {name: a for name, a in _read(filepath)[0].items() if name in own or not name.startswith(_STATE)}
+        try:
             if foreign.is_pytorch(given):
-                given = foreign.from_pytorch(given, self.layers, ordered=isinstance(filepath, Mapping))
+                given = foreign.from_pytorch(given, self.layers, ordered=ordered)
             self._work(lambda _: _assign(own, given, self.dtype))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{where} does not fit this model: {error}") from error
@@ -253,27 +255,29 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
     where = repr(os.fspath(filepath))
     if "model" not in metadata:
         raise ValueError(f"{where} holds no fastnn model, expected what Sequential.save wrote; load_weights may read it")
-    try:
-        description = json.loads(metadata["model"])
-        with custom_object_scope(custom_objects):
-            _check_sizes(description, arrays)
-            model = deserialize("model", description, Sequential, {"Sequential": Sequential})
-            if description["n_in"] is not None and model._engine is None:
-                model.build(description["n_in"])
-            own = {} if model._engine is None else model._named_weights()
-            _assign(own, {name: a for name, a in arrays.items() if name in own}, model.dtype)
-            if description["compile"] is not None:
-                model.compile(**description["compile"])
-                assert model.optimizer is not None
-                model.optimizer.set_state(
-                    {name.removeprefix(_STATE): a for name, a in arrays.items() if name not in own}
-                )
-                if model.optimizer.variables:
-                    model.optimizer.build([model.parameters])  # raises where the state is another model's
-        model.epochs_trained = description["epochs_trained"]
-        return model, description["extra"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{where} holds no model that can be made: {error}") from error
+    with custom_object_scope(custom_objects):
+        try:
+            return _make(Sequential, json.loads(metadata["model"]), arrays)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            why = f"{error} is not there" if isinstance(error, KeyError) else error
+            raise ValueError(f"{where} holds no model that can be made: {why}") from error
+
+
+def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Sequential, Any]:
+    _check_sizes(description, arrays)
+    model = deserialize("model", description, kind, {kind.__name__: kind})
+    if description["n_in"] is not None and model._engine is None:
+        model.build(description["n_in"])
+    own = {} if model._engine is None else model._named_weights()
+    _assign(own, {name: a for name, a in arrays.items() if name in own}, model.dtype)
+    if description["compile"] is not None:
+        model.compile(**description["compile"])
+        assert model.optimizer is not None
+        model.optimizer.set_state({name.removeprefix(_STATE): a for name, a in arrays.items() if name not in own})
+        if model.optimizer.variables:
+            model.optimizer.build([model.parameters])  # raises where the state is another model's
+    model.epochs_trained = description["epochs_trained"]
+    return model, description["extra"]
 
 
 def _check_sizes(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -290,9 +294,9 @@ def _check_sizes(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
 
 def _assign(own: Mapping[str, np.ndarray], given: Mapping[str, Any], dtype: np.dtype) -> None:
     """Write given arrays into those of the same names, all of which must be there, or none."""
-    for names, what in ((own.keys() - given.keys(), "is missing"), (given.keys() - own.keys(), "is unknown")):
+    for names, what in (([*own.keys() - given.keys()], "is not there"), ([*given.keys() - own.keys()], "is unknown")):
         if names:
-            raise ValueError(f"{', '.join(sorted(names))} {what}, expected {', '.join(own)}")
+            raise ValueError(f"{validation.listed(sorted(names))} {what}, expected {validation.listed(own)}")
     checked = {name: validation.array(name, given[name], dtype) for name in own}
     for name, array in own.items():
         if checked[name].shape != array.shape:
