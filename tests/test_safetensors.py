@@ -146,7 +146,7 @@ def test_damage_is_a_value_error_or_harmless(tmp_path_factory: pytest.TempPathFa
     try:
         arrays, _ = safetensors.read(path)
     except ValueError as error:
-        assert "damaged.safetensors" in str(error)
+        assert "damaged.safetensors" in str(error)  # noqa: PT017 - there may be none
     else:
         assert sum(array.nbytes for array in arrays.values()) < len(content)
 

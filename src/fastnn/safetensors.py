@@ -69,7 +69,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, s
 
 
 def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Make a file of these parts: at every moment, and after a crash at any, `path` is the old file or the whole new one.
+    """Make a file of these parts: at every moment, and after a crash at any, `path` is the old or the whole new file.
 
     A process that is killed may leave its unfinished ``.fastnn-….tmp`` beside it.
 

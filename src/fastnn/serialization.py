@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from . import validation
-
 T = TypeVar("T")
 
 _custom: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default={})  # noqa: B039 - it is never changed

@@ -1,7 +1,7 @@
-"""Tables of numbers and words as matrices for a network, and its outputs as predictions.
+"""Tables of numbers and categories as matrices for a network, and its outputs as predictions.
 
-A table is a dict from column name to array (N,): numbers as float64 with NaN for what is missing, categories as objects,
-strings or None for what is missing.  `read` makes one from a CSV or Parquet file; all else here needs NumPy alone.
+A table is a dict from column name to array (N,): numbers as float64, NaN where one is missing; categories as objects,
+strings or None where one is missing.  `read` makes a table from a CSV or Parquet file; all else here needs NumPy alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _MOST_CATEGORIES = 50
 # Whole numbers that are at most so many different ones are taken for classes.
 _MOST_CLASSES = 20
 
+# Standard deviations from the mean: what is further off, by mistake or not, must not overflow in a network's float32.
+_FURTHEST = 1e6
+
 
 def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The columns of a CSV file, its separator and types found from what is in it, or of a Parquet file.
@@ -54,7 +57,8 @@ def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, 
         import polars as pl
     except ImportError as error:
         raise ImportError('reading tables needs polars: pip install "fastnn[data]"') from error
-    where = repr(os.fspath(path))
+    path = os.fspath(path)
+    where = repr(path)
     with open(path, "rb") as file:  # an OSError that names the file
         first = file.readline(1 << 20)
     try:
@@ -118,7 +122,9 @@ class Number:
     def encode(self, column: np.ndarray) -> np.ndarray:
         """The matrix (N, width)."""
         there = np.isfinite(column)
-        values = np.where(there, (np.where(there, column, 0) - self.mean) / self.scale, 0)
+        with np.errstate(over="ignore"):
+            values = (np.where(there, column, self.mean) - self.mean) / self.scale
+        values = np.clip(values, -_FURTHEST, _FURTHEST)
         return np.column_stack([values, ~there] if self.missing else [values])
 
 
@@ -212,7 +218,9 @@ class Features:
         """
         missing = [column.name for column in self.columns if column.name not in table]
         if missing:
-            raise ValueError(f"the table has no column {validation.listed(map(repr, missing))}, expected those of training")
+            raise ValueError(
+                f"the table has no column {validation.listed(map(repr, missing))}, expected those of training"
+            )
         parts = []
         for column in self.columns:
             values = table[column.name]
@@ -307,11 +315,13 @@ class Target:
         labels = _labels(column)
         unknown = sorted(set(labels) - place.keys())
         if unknown:
-            raise ValueError(f"column {self.name!r} has the class {unknown[0]!r}, expected one of {validation.listed(self.classes)}")
+            raise ValueError(
+                f"column {self.name!r} has the class {unknown[0]!r}, expected one of {validation.listed(self.classes)}"
+            )
         return np.array([place[label] for label in labels])
 
     def decode(self, outputs: np.ndarray) -> dict[str, list[Any]]:
-        """Predictions from a network's outputs (N, units): a column of them and, for classes, one of each's probability."""
+        """Predictions from outputs (N, units): a column of them and, for classes, one of the probability of each."""
         if self.classes is None:
             return {"prediction": (outputs[:, 0].astype(np.float64) * self.scale + self.mean).tolist()}
         p = np.hstack([1 - outputs, outputs]) if self.units == 1 else outputs
@@ -344,5 +354,5 @@ def _numbers(name: str, column: np.ndarray) -> np.ndarray:
 def _labels(column: np.ndarray) -> list[str]:
     """The classes of a column: its text, and whole numbers without a point."""
     if column.dtype == object:
-        return column.tolist()
+        return list(column)
     return [str(int(v)) if v.is_integer() else repr(v) for v in column.tolist()]

@@ -48,8 +48,8 @@ def train(arguments: argparse.Namespace) -> None:
     held_out = round(arguments.validation_split * len(order))
     if held_out >= len(order) or (arguments.validation_split and not held_out):
         raise ValueError(
-            f"argument --validation-split: {arguments.validation_split:g} leaves {len(order) - held_out} of {len(order)} "
-            f"rows to train on and {held_out} to validate with, expected some of each"
+            f"argument --validation-split: {arguments.validation_split:g} leaves {len(order) - held_out} of "
+            f"{len(order)} rows to train on and {held_out} to validate with, expected some of each"
         )
     training, validation = order[held_out:], order[:held_out]
     features = Features.fit({name: c[training] for name, c in table.items() if name != target.name})
@@ -169,7 +169,9 @@ def _column(table: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarra
     return table[name]
 
 
-def _describe(features: Features, target: Target, text: bool, without_target: int, training: int, validation: int) -> None:
+def _describe(
+    features: Features, target: Target, text: bool, without_target: int, training: int, validation: int
+) -> None:
     if target.classes is None:
         print(f"target      {target.name}: a number, so regression (--task classification takes it for classes)")
     else:

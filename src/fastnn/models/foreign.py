@@ -51,7 +51,9 @@ def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: 
     if not ordered and len(stems) > 1:
         numbers = {stem: [int(n) for n in re.findall(r"\d+", stem)] for stem in stems}
         if len({tuple(n) for n in numbers.values()}) < len(stems) or len({len(n) for n in numbers.values()}) > 1:
-            raise ValueError(f"it has the layers {validation.listed(stems)} in no order, expected a dict in the layers' order")
+            raise ValueError(
+                f"it has the layers {validation.listed(stems)} in no order, expected a dict in the layers' order"
+            )
         stems.sort(key=numbers.__getitem__)
     dense = [layer for layer in layers if named(layer)]
     if len(stems) != len(dense) or not all(isinstance(layer, Dense) for layer in dense):
@@ -72,6 +74,4 @@ def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: 
 
 def named(layer: Layer) -> dict[str, np.ndarray]:
     """A layer's arrays, by the names of its attributes."""
-    return {
-        next(name for name, value in vars(layer).items() if value is array): array for array in layer.weights
-    }
+    return {next(name for name, value in vars(layer).items() if value is array): array for array in layer.weights}

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers
 from ..activations import Activation
 from ..config import __version__
 from ..safetensors import replace_file
@@ -46,7 +45,9 @@ def export(network: Network, filepath: str | os.PathLike[str]) -> None:
     for layer in network.layers:
         if type(layer).__name__ not in _LAYERS:
             known = ", ".join(_LAYERS)
-            raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, expected a layer that ONNX has: {known}")
+            raise ValueError(
+                f"layer {layer.name!r} is a {type(layer).__name__}, expected a layer that ONNX has: {known}"
+            )
         x = _LAYERS[type(layer).__name__](graph, x, layer)
     graph.nodes.append(helper.make_node("Identity", [x], ["output"]))
     number = helper.np_dtype_to_tensor_dtype(network.dtype)
@@ -110,10 +111,8 @@ def _leaky_relu(g: Graph, x: str, negative_slope: float) -> str:
 
 def _gelu(g: Graph, x: str) -> str:
     z = g("Mul", x, math.sqrt(0.5))
-    if g.dtype == np.float64:  # onnxruntime has erf in float32 alone
-        erf = g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
-    else:
-        erf = g("Erf", z)
+    # onnxruntime has erf in float32 (1 of ONNX's types) alone, not in float64 (11).
+    erf = g("Erf", z) if g.dtype == np.float32 else g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
     return g("Mul", g("Mul", x, 0.5), g("Add", erf, 1.0))
 
 

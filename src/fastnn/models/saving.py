@@ -131,7 +131,9 @@ class Persistent(Network):
             if foreign.is_hdf5(filepath):
                 given = foreign.from_keras(filepath, self.layers)
             else:
-                given = {name: a for name, a in _read(filepath)[0].items() if name in own or not name.startswith(_STATE)}
+                given = {
+                    name: a for name, a in _read(filepath)[0].items() if name in own or not name.startswith(_STATE)
+                }
         try:
             if foreign.is_pytorch(given):
                 given = foreign.from_pytorch(given, self.layers, ordered=ordered)
@@ -165,9 +167,7 @@ class Persistent(Network):
 
     def _named_weights(self) -> dict[str, np.ndarray]:
         """All arrays, under names such as ``dense_1.kernel``."""
-        return {
-            f"{layer.name}.{name}": array for layer in self.layers for name, array in foreign.named(layer).items()
-        }
+        return {f"{layer.name}.{name}": array for layer in self.layers for name, array in foreign.named(layer).items()}
 
     # ---- copies -----------------------------------------------------------------------------------------------------
 
@@ -254,7 +254,9 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
     arrays, metadata = _read(filepath)
     where = repr(os.fspath(filepath))
     if "model" not in metadata:
-        raise ValueError(f"{where} holds no fastnn model, expected what Sequential.save wrote; load_weights may read it")
+        raise ValueError(
+            f"{where} holds no fastnn model, expected what Sequential.save wrote; load_weights may read it"
+        )
     with custom_object_scope(custom_objects):
         try:
             return _make(Sequential, json.loads(metadata["model"]), arrays)
@@ -263,7 +265,9 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
             raise ValueError(f"{where} holds no model that can be made: {why}") from error
 
 
-def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Sequential, Any]:
+def _make(
+    kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]
+) -> tuple[Sequential, Any]:
     _check_sizes(description, arrays)
     model = deserialize("model", description, kind, {kind.__name__: kind})
     if description["n_in"] is not None and model._engine is None:
@@ -280,7 +284,7 @@ def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[s
     return model, description["extra"]
 
 
-def _check_sizes(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def _check_sizes(description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise where the layers would need other weights than there are: before any memory is asked for."""
     n_in = description["n_in"]
     for layer in description["config"]["layers"]:
@@ -323,11 +327,13 @@ def _read(filepath: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         version, checksum = metadata["fastnn_format"], metadata.pop("crc32", None)
         if version != str(FORMAT):
             raise ValueError(
-                f"{os.fspath(filepath)!r} has the format {version} of fastnn {metadata.get('fastnn')}, expected {FORMAT}: "
-                "a newer fastnn reads it"
+                f"{os.fspath(filepath)!r} has the format {version} of fastnn {metadata.get('fastnn')}, "
+                f"expected {FORMAT}: a newer fastnn reads it"
             )
         if checksum != _checksum(arrays, metadata):
-            raise ValueError(f"{os.fspath(filepath)!r} is damaged: its checksum is {checksum}, expected that of its bytes")
+            raise ValueError(
+                f"{os.fspath(filepath)!r} is damaged: its checksum is {checksum}, expected that of its bytes"
+            )
     return arrays, metadata
 
 
@@ -336,14 +342,17 @@ def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> 
     crc = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         crc = zlib.crc32(f"{name} {array.dtype.str[1:]} {array.shape}".encode(), crc)
-        crc = zlib.crc32(np.asarray(array, array.dtype.newbyteorder("<"), order="C"), crc)
+        crc = zlib.crc32(np.asarray(array, array.dtype.newbyteorder("<"), order="C").data, crc)
     return f"{crc:08x}"
 
 
 def _plain(where: str, value: Any) -> Any:
     """A value of Python and NumPy as JSON has them, or an error that says where the one is that it has not."""
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(f"{where}.{key}" if key not in ("config", "class_name") else where, v) for key, v in value.items()}
+        return {
+            key: _plain(f"{where}.{key}" if key not in ("config", "class_name") else where, v)
+            for key, v in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_plain(f"{where}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, np.ndarray):
@@ -353,6 +362,6 @@ def _plain(where: str, value: Any) -> Any:
     if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise TypeError(
-        f"{where} is {value!r}, which a file cannot hold, expected something that JSON can: a class with get_config and "
-        "from_config, in the place of a function; save_weights writes the weights alone"
+        f"{where} is {value!r}, which a file cannot hold, expected what JSON can describe: in the place of a function "
+        "a class with get_config and from_config; save_weights writes the weights alone"
     )
