@@ -26,17 +26,24 @@ def from_keras(path: str | os.PathLike[str], layers: Iterable[Layer]) -> dict[st
         import h5py
     except ImportError as error:
         raise ImportError('reading .weights.h5 needs h5py: pip install "fastnn[keras]"') from error
-    result, seen = {}, Counter[str]()
+    result, places = {}, Counter[str]()
     try:
         with h5py.File(path) as file:
+            groups = {name: group["vars"] for name, group in file["layers"].items() if "vars" in group}
             for layer in layers:
                 kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-                place = f"layers/{kind}" + (f"_{seen[kind]}" if seen[kind] else "")
-                seen[kind] += 1
+                place = kind + (f"_{places[kind]}" if places[kind] else "")
+                places[kind] += 1
+                arrays = groups.pop(place, {})
                 for i, name in enumerate(named(layer)):
-                    result[f"{layer.name}.{name}"] = file[f"{place}/vars/{i}"][()]
+                    if str(i) not in arrays:
+                        raise ValueError(f"it has no layers/{place}/vars/{i} for {layer.name}.{name}")
+                    result[f"{layer.name}.{name}"] = arrays[str(i)][()]
+            more = [f"layers/{name}" for name, arrays in groups.items() if len(arrays)]
     except (OSError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)!r} does not fit this model: {error}") from error
+        raise ValueError(f"it is damaged, or not of Keras 3: {error}") from error
+    if more:
+        raise ValueError(f"it has {validation.listed(more)} besides, expected the layers of this model")
     return result
 
 

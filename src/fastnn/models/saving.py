@@ -123,20 +123,17 @@ class Persistent(Network):
         """
         self._need_build()
         own = self._named_weights()
-        where, ordered = "the dict", isinstance(filepath, Mapping)
-        if isinstance(filepath, Mapping):
-            given = dict(filepath)
-        else:
-            where = repr(os.fspath(filepath))
-            if foreign.is_hdf5(filepath):
-                given = foreign.from_keras(filepath, self.layers)
-            else:
-                given = {
-                    name: a for name, a in _read(filepath)[0].items() if name in own or not name.startswith(_STATE)
-                }
+        is_file = not isinstance(filepath, Mapping)
+        where = repr(os.fspath(filepath)) if is_file else "the dict"
+        keras = is_file and foreign.is_hdf5(filepath)
+        given = {} if keras else _read(filepath)[0] if is_file else dict(filepath)
         try:
-            if foreign.is_pytorch(given):
-                given = foreign.from_pytorch(given, self.layers, ordered=ordered)
+            if keras:
+                given = foreign.from_keras(filepath, self.layers)
+            elif foreign.is_pytorch(given):
+                given = foreign.from_pytorch(given, self.layers, ordered=not is_file)
+            if is_file:
+                given = {name: a for name, a in given.items() if name in own or not name.startswith(_STATE)}
             self._work(lambda _: _assign(own, given, self.dtype))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{where} does not fit this model: {error}") from error
