@@ -83,7 +83,9 @@ def test_a_state_dict_of_another_network(state: dict[str, Any], message: str) ->
 
 def test_a_file_in_no_order(tmp_path: Path) -> None:
     library.save_file(linear(a_weight=(3, 3), a_bias=(3,), b_weight=(2, 3), b_bias=(2,)), tmp_path / "t")
-    with pytest.raises(ValueError, match="t' does not fit .*: it has the layers a, b in no order, expected a dict in the"):
+    with pytest.raises(
+        ValueError, match=r"t' does not fit .*: it has the layers a, b in no order, expected a dict in the"
+    ):
         torch_twin(1).load_weights(tmp_path / "t")
 
 
@@ -120,16 +122,18 @@ def test_weights_of_another_network_of_keras() -> None:
         for left, right in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(left, right)
 
-    assert_wrong([layers.Dense(4), layers.Dense(4)], "it has layers/batch_normalization, .* besides, expected the layers")
-    assert_wrong([layers.Dense(4) for _ in range(13)], "it has no layers/dense_11/vars/1 for dense_12.bias")
+    assert_wrong([layers.Dense(4), layers.Dense(4)], "it has batch_normalization/vars/0, .* besides, expected the")
+    assert_wrong([layers.Dense(4) for _ in range(13)], "it has no dense_11/vars/1 for dense_12.bias")
     twin = keras_twin().layers[1:]
-    assert_wrong([layers.Dense(5, use_bias=True), *map(copy.deepcopy, twin[1:])], r"dense_1.kernel has shape \(3, 4\), exp")
+    assert_wrong(
+        [layers.Dense(5, use_bias=True), *map(copy.deepcopy, twin[1:])], r"dense_1.kernel has shape \(3, 4\), exp"
+    )
 
 
 def test_files_that_keras_did_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "half.weights.h5"
     path.write_bytes((DATA / "keras.weights.h5").read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"half\.weights\.h5' does not fit this model: "):
+    with pytest.raises(ValueError, match=r"half\.weights\.h5' is damaged, or no weights of Keras 3: "):
         keras_twin().load_weights(path)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r'reading \.weights\.h5 needs h5py: pip install "fastnn\[keras\]"'):

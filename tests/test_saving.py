@@ -523,30 +523,27 @@ def test_a_model_is_saved_between_steps_only(tmp_path: Path) -> None:
 
 def test_saving_while_another_thread_trains(tmp_path: Path) -> None:
     # What is saved is of one moment: the steps of the optimizer are those that made the parameters.
-    model, done = make(optimizers.SGD(0.01)), threading.Event()
-    paths = [{0: model.parameters.tobytes()}]
+    model, enough = make(optimizers.SGD(0.01)), threading.Event()
+    after = {0: model.parameters.tobytes()}
 
     class Note(fastnn.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            paths[0][self.model.optimizer.steps] = self.model.parameters.tobytes()
+            after[self.model.optimizer.steps] = self.model.parameters.tobytes()
+            self.model.stop_training = enough.is_set()
 
-    def train() -> None:
-        try:
-            model.fit(X, Y, epochs=300, verbose=0, callbacks=Note())
-        finally:
-            done.set()
-
-    thread = threading.Thread(target=train)
+    thread = threading.Thread(target=lambda: model.fit(X, Y, epochs=10**6, verbose=0, callbacks=Note()))
     thread.start()
-    seen = []
-    while not done.is_set():
-        model.save(tmp_path / "m")
-        seen.append(fastnn.load_model(tmp_path / "m"))
-    thread.join()
-    assert seen
+    try:
+        seen = [by_file(model, tmp_path) for _ in range(20)]
+    finally:
+        enough.set()
+        thread.join()
+    steps = set()
     for one in seen:
         assert one.optimizer is not None
-        assert paths[0][one.optimizer.steps] == one.parameters.tobytes()
+        assert after[one.optimizer.steps] == one.parameters.tobytes()
+        steps.add(one.optimizer.steps)
+    assert len(steps) > 1
 
 
 # Saves models of constant weights, one after the other, until it is killed.

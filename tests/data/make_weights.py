@@ -3,8 +3,8 @@ neither.
 
 ``KERAS_BACKEND=jax python tests/data/make_weights.py``, with keras, jax, h5py, torch and safetensors installed.
 
-weights.npz has inputs, and what the networks make of them.  Both have eleven layers of one kind, so that the tenth comes
-before the second in the order of the alphabet.
+weights.npz has inputs, and what the networks make of them.  Both have eleven layers of one kind, so that the tenth
+comes before the second in the order of the alphabet.
 """
 
 from pathlib import Path

@@ -20,40 +20,48 @@ def is_hdf5(path: str | os.PathLike[str]) -> bool:
         return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
-def from_keras(path: str | os.PathLike[str], layers: Iterable[Layer]) -> dict[str, np.ndarray]:
-    """The arrays of a ``.weights.h5``, which numbers layers of one class, and arrays of one layer."""
+def read_keras(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The layers' arrays of a ``.weights.h5``, as ``dense_1/vars/0``: layers of one class, and arrays, are numbered."""
     try:
         import h5py
     except ImportError as error:
         raise ImportError('reading .weights.h5 needs h5py: pip install "fastnn[keras]"') from error
-    result, places = {}, Counter[str]()
     try:
         with h5py.File(path) as file:
             groups = {name: group["vars"] for name, group in file["layers"].items() if "vars" in group}
-            for layer in layers:
-                kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-                place = kind + (f"_{places[kind]}" if places[kind] else "")
-                places[kind] += 1
-                arrays = groups.pop(place, {})
-                for i, name in enumerate(named(layer)):
-                    if str(i) not in arrays:
-                        raise ValueError(f"it has no layers/{place}/vars/{i} for {layer.name}.{name}")
-                    result[f"{layer.name}.{name}"] = arrays[str(i)][()]
-            more = [f"layers/{name}" for name, arrays in groups.items() if len(arrays)]
+            return {f"{name}/vars/{i}": a[()] for name, group in groups.items() for i, a in group.items()}
     except (OSError, KeyError) as error:
-        raise ValueError(f"it is damaged, or not of Keras 3: {error}") from error
-    if more:
-        raise ValueError(f"it has {validation.listed(more)} besides, expected the layers of this model")
+        raise ValueError(f"{os.fspath(path)!r} is damaged, or no weights of Keras 3: {error}") from error
+
+
+def translated(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: bool) -> dict[str, Any]:
+    """Arrays under the names that they have here; those that are not recognised keep theirs."""
+    if any("/vars/" in name for name in given):
+        return _from_keras(given, layers)
+    if any(name.rpartition(".")[2] == "weight" for name in given):
+        return _from_pytorch(given, layers, ordered)
+    return dict(given)
+
+
+def _from_keras(given: Mapping[str, Any], layers: Iterable[Layer]) -> dict[str, Any]:
+    result, seen, left = {}, Counter[str](), dict(given)
+    for layer in layers:
+        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+        place = kind + (f"_{seen[kind]}" if seen[kind] else "")
+        seen[kind] += 1
+        for i, name in enumerate(named(layer)):
+            if f"{place}/vars/{i}" not in left:
+                raise ValueError(f"it has no {place}/vars/{i} for {layer.name}.{name}")
+            result[f"{layer.name}.{name}"] = left.pop(f"{place}/vars/{i}")
+        if kind == "normalization":
+            left.pop(f"{place}/vars/2", None)  # of how many samples it knows
+    if left:
+        raise ValueError(f"it has {validation.listed(left)} besides, expected the layers of this model alone")
     return result
 
 
-def is_pytorch(names: Iterable[str]) -> bool:
-    """Whether names are those of a state_dict: ``….weight``, and perhaps ``….bias``."""
-    return any(name == "weight" or name.endswith(".weight") for name in names)
-
-
-def from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], *, ordered: bool) -> dict[str, np.ndarray]:
-    """The arrays of a state_dict of Linear layers; where they are not in the layers' order, by the numbers in names."""
+def _from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], ordered: bool) -> dict[str, Any]:
+    """Of Linear layers in the order of a dict; a file has none, and there the numbers in the names tell."""
     stems = [*dict.fromkeys(name.rpartition(".")[0] for name in given)]
     if not ordered and len(stems) > 1:
         numbers = {stem: [int(n) for n in re.findall(r"\d+", stem)] for stem in stems}

@@ -123,20 +123,19 @@ class Persistent(Network):
         """
         self._need_build()
         own = self._named_weights()
-        is_file = not isinstance(filepath, Mapping)
-        where = repr(os.fspath(filepath)) if is_file else "the dict"
-        keras = is_file and foreign.is_hdf5(filepath)
-        given = {} if keras else _read(filepath)[0] if is_file else dict(filepath)
+        where, ordered = "the dict", True
+        if isinstance(filepath, Mapping):
+            arrays = filepath
+        else:
+            where, ordered = repr(os.fspath(filepath)), False
+            arrays = foreign.read_keras(filepath) if foreign.is_hdf5(filepath) else _read(filepath)[0]
+            arrays = {name: a for name, a in arrays.items() if name in own or not name.startswith(_STATE)}
         try:
-            if keras:
-                given = foreign.from_keras(filepath, self.layers)
-            elif foreign.is_pytorch(given):
-                given = foreign.from_pytorch(given, self.layers, ordered=not is_file)
-            if is_file:
-                given = {name: a for name, a in given.items() if name in own or not name.startswith(_STATE)}
+            given = foreign.translated(arrays, self.layers, ordered=ordered)
             self._work(lambda _: _assign(own, given, self.dtype))
         except (ValueError, TypeError) as error:
-            raise type(error)(f"{where} does not fit this model: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{where} does not fit this model: {error}") from error
 
     def export(self, filepath: Path, format: str = "onnx") -> None:
         """Write the network as an ONNX file (opset 17), which onnxruntime runs without fastnn.
@@ -250,7 +249,7 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
 
     arrays, metadata = _read(filepath)
     where = repr(os.fspath(filepath))
-    if "model" not in metadata:
+    if not {"model", "fastnn_format"} <= metadata.keys():
         raise ValueError(
             f"{where} holds no fastnn model, expected what Sequential.save wrote; load_weights may read it"
         )
