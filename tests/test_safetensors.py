@@ -89,6 +89,16 @@ def test_a_dtype_that_the_format_has_not(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_arrays_are_aligned_in_the_file(tmp_path: Path) -> None:
+    arrays = {dtype: np.zeros(3, dtype) for dtype in ("i1", "f4", "f8", "f2")}
+    safetensors.write(tmp_path / "a", arrays, {"what": "makes the header's length odd"})
+    content = (tmp_path / "a").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    for name, array in arrays.items():
+        assert (8 + length + header[name]["data_offsets"][0]) % array.itemsize == 0, name
+
+
 # ---- files that are none ---------------------------------------------------------------------------------------------
 
 

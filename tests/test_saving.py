@@ -177,6 +177,7 @@ def test_optimizers_and_copies(optimizer: Callable[[], optimizers.Optimizer]) ->
         again.apply(np.sin(v), v)
         copy.deepcopy(one).apply(np.sin(u), u)
         assert v.tobytes() == u.tobytes() != w.tobytes()
+        assert all(state.ctypes.data % 64 == 0 for state in again.variables)
     described = optimizers.deserialize(json.loads(json.dumps(optimizers.serialize(one))))
     assert described.get_config() == one.get_config()
     assert described.steps == 0

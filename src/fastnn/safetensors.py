@@ -42,7 +42,6 @@ _DTYPES = {
     }.items()
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_LONGEST_HEADER = 100_000_000  # bytes, as in the format's own library
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -129,7 +128,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def _read(file: BufferedReader, size: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     length = int.from_bytes(_exactly(file, 8, size), "little")
-    if length > min(size - 8, _LONGEST_HEADER):
+    if length > size - 8:
         raise ValueError(f"its header would have {length} bytes, the file has {size}")
     try:
         header = json.loads(_exactly(file, length, size), object_pairs_hook=_object)

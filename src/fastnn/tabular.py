@@ -335,8 +335,6 @@ def _moments(column: np.ndarray) -> tuple[float, float]:
     if largest == 0:
         return 0.0, 0.0
     relative = column / largest
-    if (relative == relative[0]).all():  # rounding would make it a little more than 0
-        return float(column[0]), 0.0
     return float(relative.mean() * largest), float(relative.std() * largest)
 
 
