@@ -196,6 +196,16 @@ def test_options_and_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [layer.units for layer in trained("--layers", "").layers] == [1]
 
 
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "predict"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        out = capsys.readouterr().out
+        assert "--output OUTPUT" in out
+        assert "None" not in out
+        assert ("(default: 0.2)" in out) == (command == "train")
+
+
 # ---- the best epoch is kept ------------------------------------------------------------------------------------------
 
 

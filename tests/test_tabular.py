@@ -70,6 +70,13 @@ def test_csv(tmp_path: Path, separator: str, name: str) -> None:
     )
 
 
+def test_decimal_commas(tmp_path: Path) -> None:
+    path = written(tmp_path, "a;b;c\n1;x;3,5\n-0,25;1,2,3;4\n")
+    assert_table(read(path), {"a": numbers(1, -0.25), "b": text("x", "1,2,3"), "c": numbers(3.5, 4)})
+    path = written(tmp_path, "a;b\n1.5;1,2,3\n2.5;x\n")
+    assert_table(read(path), {"a": numbers(1.5, 2.5), "b": text("1,2,3", "x")})
+
+
 def test_a_type_that_shows_late(tmp_path: Path) -> None:
     table = read(written(tmp_path, "a,b\n" + "1,2\n" * 5000 + "x,2.5\n"))
     assert table["a"].tolist() == ["1"] * 5000 + ["x"]

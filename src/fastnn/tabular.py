@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _FURTHEST = 1e6
 
 
 def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """The columns of a CSV file, its separator and types found from what is in it, or of a Parquet file.
+    """The columns of a CSV file, its separators and types found from what is in it, or of a Parquet file.
 
     Dates become numbers, of days; truth values become the categories false and true.
 
@@ -60,14 +61,16 @@ def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, 
     path = os.fspath(path)
     where = repr(path)
     with open(path, "rb") as file:  # an OSError that names the file
-        first = file.readline(1 << 20)
+        first, more = file.readline(1 << 20), file.read(1 << 16)
+    separator = max(",;\t", key=lambda s: first.count(s.encode()))
     try:
         if first.startswith(b"PAR1"):
             frame = pl.read_parquet(path)
         else:
             frame = pl.read_csv(
                 path,
-                separator=max(",;\t", key=lambda s: first.count(s.encode())),
+                separator=separator,
+                decimal_comma=separator == ";" and bool(re.search(rb"(^|;)-?\d+,\d+(;|\r?$)", more, re.MULTILINE)),
                 infer_schema_length=None,
                 null_values=_MISSING,
                 try_parse_dates=True,

@@ -57,13 +57,17 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {self.prog} --help)")
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fastnn", description="Train dense neural networks on CPUs.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
 
     def add(name: str, run: Callable[[argparse.Namespace], None], help: str, description: str) -> _Parser:
-        formatter = argparse.ArgumentDefaultsHelpFormatter
-        command = commands.add_parser(name, help=help, description=description, formatter_class=formatter)
+        command = commands.add_parser(name, help=help, description=description, formatter_class=_Formatter)
         command.set_defaults(run=run)
         return command
 
