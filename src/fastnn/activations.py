@@ -136,3 +136,8 @@ def get(identifier: str | Activation | None) -> Activation:
 
 def _named(name: str) -> Activation:
     return _NAMED[name]
+
+
+def serialize(activation: Activation) -> str:
+    """The name."""
+    return activation.name

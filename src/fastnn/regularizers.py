@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from . import serialization, validation
-from .serialization import serialize
 
 __all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "serialize"]
 
@@ -113,3 +112,8 @@ def get(identifier: str | dict[str, Any] | Regularizer | type[Regularizer] | Non
     if isinstance(identifier, dict):
         return serialization.deserialize("regularizer", identifier, Regularizer, _CLASSES)
     return validation.lookup("regularizer", identifier, Regularizer, _NAMED)
+
+
+def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
+    """Class and configuration, as JSON can hold them; None stays None."""
+    return None if regularizer is None else serialization.serialize(regularizer)

@@ -83,3 +83,11 @@ cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const r
         for i in range(rows):
             s = dot(K, a + i*ld, d + i*ld)
             for j in range(K): d[i*ld + j] = a[i*ld + j]*(d[i*ld + j] - s)
+
+
+cdef inline bint keeps_slope(int activation) noexcept nogil:
+    return False
+
+
+cdef void activate_keeping_slope(int activation, real alpha, ix rows, ix K, real* z, real* slope, ix ld) noexcept nogil:
+    pass

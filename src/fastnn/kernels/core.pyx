@@ -25,6 +25,7 @@ include "team.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
+include "layers.pxi"
 include "pieces.pxi"
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
@@ -240,6 +241,7 @@ cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noex
     return not outside
 
 
+include "network.pxi"
 include "engine.pxi"
 include "updater.pxi"
 include "single.pxi"

@@ -89,4 +89,4 @@ def _from_pytorch(given: Mapping[str, Any], layers: Iterable[Layer], ordered: bo
 
 def named(layer: Layer) -> dict[str, np.ndarray]:
     """A layer's arrays, by the names of its attributes."""
-    return {next(name for name, value in vars(layer).items() if value is array): array for array in layer.weights}
+    return dict(zip(layer.weight_names, layer.weights, strict=True))

@@ -29,6 +29,9 @@ FORMAT = 1
 # Before the names of the optimizer's arrays.
 _STATE = "optimizer."
 
+# Inputs that a layer without weights may have.
+_WIDEST = 1 << 20
+
 # What belongs to this very object and its memory, and is made anew for a copy.
 _OWN = ("_engine", "_parameters", "_gradients", "_lock", "_at_work", "_forward_x")
 
@@ -180,6 +183,8 @@ class Persistent(Network):
         weights, n_in = state.pop("weights"), state.pop("n_in")
         Network.__init__(self, seed=state["seed"], dtype=state["dtype"])
         vars(self).update(state)
+        for index, layer in enumerate(self.layers):
+            layer.index = index
         if weights is not None:
             self.build(n_in)
             for own, given in zip((w for layer in self.layers for w in layer.weights), weights, strict=True):
@@ -261,13 +266,12 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
             raise ValueError(f"{where} holds no model that can be made: {why}") from error
 
 
-def _make(
-    kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]
-) -> tuple[Sequential, Any]:
-    _check_sizes(description, arrays)
+def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Sequential, Any]:
+    n_in, config = description["n_in"], description["config"]
+    _check_sizes([layers_.deserialize(layer) for layer in config["layers"]], n_in, arrays)
     model = deserialize("model", description, kind, {kind.__name__: kind})
-    if description["n_in"] is not None and model._engine is None:
-        model.build(description["n_in"])
+    if n_in is not None and model._engine is None:
+        model.build(n_in)
     own = {} if model._engine is None else model._named_weights()
     _assign(own, {name: a for name, a in arrays.items() if name in own}, model.dtype)
     if description["compile"] is not None:
@@ -280,16 +284,18 @@ def _make(
     return model, description["extra"]
 
 
-def _check_sizes(description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def _check_sizes(stack: list[layers_.Layer], n_in: int | None, arrays: Mapping[str, np.ndarray]) -> None:
     """Raise where the layers would need other weights than there are: before any memory is asked for."""
-    n_in = description["n_in"]
-    for layer in description["config"]["layers"]:
-        config = layer["config"]
-        if layer["class_name"] == "Dense" and n_in is not None:
-            shape = arrays[f"{config['name']}.kernel"].shape
-            if shape != (n_in, config["units"]):
-                raise ValueError(f"{config['name']}.kernel has shape {shape}, expected {(n_in, config['units'])}")
-            n_in = config["units"]
+    if stack and isinstance(stack[0], layers_.Input):
+        n_in = math.prod(stack.pop(0).shape)
+    for layer in stack if n_in is not None else []:
+        if n_in > max(_WIDEST, *(array.size for array in arrays.values())):
+            raise ValueError(f"layer {layer.name!r} has {n_in} inputs, expected no more than there are weights")
+        n_in = layer.declare(n_in, np.dtype(np.float32))
+        for name, shape in layer.declared_shapes.items():
+            given = arrays[f"{layer.name}.{name}"].shape
+            if given != shape:
+                raise ValueError(f"{layer.name}.{name} has shape {given}, expected {shape}")
 
 
 def _assign(own: Mapping[str, np.ndarray], given: Mapping[str, Any], dtype: np.dtype) -> None:

@@ -1,0 +1,54 @@
+"""Layers: what a `Sequential` model is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import serialization
+from ..serialization import serialize
+from .base import Input, Layer
+from .dense import Dense
+from .normalization import BatchNormalization, LayerNormalization, Normalization
+from .unweighted import Activation, Dropout, Flatten, Rescaling
+
+__all__ = [
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "Layer",
+    "LayerNormalization",
+    "Normalization",
+    "Rescaling",
+    "deserialize",
+    "serialize",
+]
+
+_CLASSES: dict[str, type[Layer]] = {
+    cls.__name__: cls
+    for cls in (
+        Activation,
+        BatchNormalization,
+        Dense,
+        Dropout,
+        Flatten,
+        Input,
+        LayerNormalization,
+        Normalization,
+        Rescaling,
+    )
+}
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
+    """The layer that `serialize` described, with no weights yet.
+
+    Raises
+    ------
+    ValueError
+        For a class that is neither a layer of fastnn nor in `custom_objects`.
+    """
+    with serialization.custom_object_scope(custom_objects):
+        return serialization.deserialize("layer", config, Layer, _CLASSES)
