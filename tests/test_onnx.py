@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import fastnn
 from fastnn import Sequential, activations, layers
 
 DTYPES = ["float32", "float64"]
+KINDS = [kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, layers.Layer)]
 ACTIVATIONS = [name for name, value in vars(activations).items() if isinstance(value, activations.Activation)]
 
 
@@ -51,6 +53,51 @@ def test_dense(tmp_path: Path, dtype: str) -> None:
     assert_same(model, tmp_path / "m.onnx", np.random.default_rng(0).normal(size=(50, 3)))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Activation("tanh"),
+        layers.BatchNormalization,
+        lambda: layers.BatchNormalization(scale=False, epsilon=0.1),
+        lambda: layers.BatchNormalization(center=False),
+        lambda: layers.BatchNormalization(center=False, scale=False),
+        lambda: layers.Dense(4, "relu"),
+        lambda: layers.Dropout(0.5),
+        layers.LayerNormalization,
+        lambda: layers.LayerNormalization(scale=False, epsilon=0.1),
+        lambda: layers.LayerNormalization(center=False),
+        layers.Normalization,
+        lambda: layers.Normalization(mean=[1, 2, 3], variance=[4, 0, 1e-30]),
+        lambda: layers.Normalization(mean=1, variance=2, invert=True),
+        lambda: layers.Rescaling(1 / 255, offset=-0.5),
+        lambda: layers.Rescaling([1, 2, 3], offset=[-1, 0, 1]),
+    ],
+)
+def test_layers(tmp_path: Path, layer: Callable[[], layers.Layer], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    model = Sequential([layers.Input((3,)), layer()], seed=0, dtype=dtype)
+    if not isinstance(model.layers[0], layers.Normalization):
+        model.set_weights([rng.uniform(0.5, 2, weight.shape) for weight in model.weights])
+    assert_same(model, tmp_path / "m.onnx", rng.normal(size=(50, 3)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_layers_trained(tmp_path: Path, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(1, 3, size=(200, 2, 3)), rng.integers(0, 4, 200)
+    scaler = layers.Normalization()
+    scaler.adapt(x.reshape(200, 6) * 0.5 - 1)
+    stack = [layers.Rescaling(0.5, -1), layers.Flatten(), scaler, layers.Dense(16, use_bias=False)]
+    stack += [layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.2), layers.Dense(8, "sigmoid")]
+    stack += [layers.LayerNormalization(), layers.Dense(4), layers.Activation("softmax")]
+    assert {type(layer) for layer in stack} == {layers.Layer, layers.Input} ^ set(KINDS)
+    model = Sequential([layers.Input((2, 3)), *stack], seed=0, dtype=dtype)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, epochs=5, verbose=0)
+    assert_same(model, tmp_path / "m.onnx", x)
+
+
 def test_what_the_file_says(tmp_path: Path) -> None:
     model = Sequential([layers.Input((3,)), layers.Dense(2)], name="mine")
     model.export(str(tmp_path / "m.onnx"), format="onnx")
@@ -71,7 +118,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     class Own(layers.Dense):
         pass
 
-    with pytest.raises(ValueError, match=r"layer 'dense_1' is a Own, expected a layer that ONNX has: .*Dense"):
+    with pytest.raises(ValueError, match=r"layer 'own_1' is a Own, expected one that ONNX has: .*Dense"):
         Sequential([layers.Input((3,)), Own(2)]).export(path)
     with pytest.raises(ValueError, match="the model is not built"):
         Sequential([layers.Dense(2)]).export(path)

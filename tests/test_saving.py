@@ -140,6 +140,83 @@ def test_a_model_built_on_data_and_not_compiled(by: Callable[[Sequential, Path],
         again.predict(np.zeros((1, 4)))
 
 
+class Scale(layers.Layer):
+    def __init__(self, start: float, name: str | None = None) -> None:
+        super().__init__(name)
+        self.start = start
+
+    def build(self, n_in: int) -> int:
+        self.add_weight("factor", (n_in,), initializers.Constant(self.start))
+        self.add_weight("seen", (1,), "zeros", trainable=False)
+        return n_in
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        self.x = x
+        if training:
+            self.seen += len(x)
+        return x * self.factor
+
+    def backward(self, gradient: np.ndarray) -> np.ndarray:
+        self.factor_gradient[:] = (gradient * self.x).sum(axis=0)
+        return gradient * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {"start": self.start} | super().get_config()
+
+
+def make_deep(dtype: str = "float32") -> Sequential:
+    """A model of all kinds of layers, and one of one's own."""
+    scaler = layers.Normalization()
+    scaler.adapt(3 * X)
+    stack = [layers.Input((3, 1)), layers.Rescaling(3), layers.Flatten(), scaler, layers.Dense(8, use_bias=False)]
+    stack += [layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.3), Scale(0.5)]
+    stack += [layers.Dense(6, "tanh"), layers.LayerNormalization(), layers.Dropout(0.1, seed=3), layers.Dense(1)]
+    model = Sequential(stack, seed=5, dtype=dtype)
+    model.compile("adam", "mse")
+    return model
+
+
+@copied
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_layers_go_on_to_the_same_bytes(
+    by: Callable[[Sequential, Path], Sequential], dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = fastnn.load_model
+    monkeypatch.setattr(fastnn, "load_model", lambda path: load(path, custom_objects={"Scale": Scale}))
+    unstopped, stopped = make_deep(dtype), make_deep(dtype)
+    unstopped.fit(X, Y, epochs=5, verbose=0, batch_size=16)
+    stopped.fit(X, Y, epochs=2, verbose=0, batch_size=16)
+    model = by(stopped, tmp_path)
+    stopped.fit(X, Y, verbose=0)
+    model.fit(X, Y, epochs=5, initial_epoch=2, verbose=0, batch_size=16)
+    for left, right in zip(model.weights, unstopped.weights, strict=True):
+        assert left.tobytes() == right.tobytes()
+    assert model.layers[7].weights[1] == 5 * 90
+    assert model.predict(X).tobytes() == unstopped.predict(X).tobytes()
+    assert model.get_config() == unstopped.get_config()
+
+
+@copied
+def test_data_that_a_layer_has_seen_before_the_model_is_built(
+    by: Callable[[Sequential, Path], Sequential], tmp_path: Path
+) -> None:
+    scaler = layers.Normalization()
+    scaler.adapt(X)
+    again = by(Sequential([scaler, layers.Dense(2, kernel_initializer="ones")]), tmp_path)
+    np.testing.assert_allclose(again.predict(X)[:, 0], ((X - X.mean(axis=0)) / X.std(axis=0)).sum(axis=1), 1e-4, 1e-5)
+
+
+def test_a_copied_layer_is_a_new_one() -> None:
+    model = make_deep()
+    dense = copy.deepcopy(model.layers[3])
+    assert (dense.index, dense.n_in, dense.n_out) == (None, None, None)
+    assert not hasattr(dense, "kernel")
+    other = Sequential([layers.Input((2,)), dense])
+    assert other.layers[0].weights[0].shape == (2, 8)
+    assert model.layers[3].weights[0].shape == (3, 8)
+    assert pickle.loads(pickle.dumps(model.layers[3])).get_config() == dense.get_config()
+
+
 def test_a_learning_rate_that_was_set(tmp_path: Path) -> None:
     model = make()
     model.fit(X, Y, verbose=0)
@@ -434,6 +511,13 @@ HARMFUL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "more units than weights": lambda d: layer(d, 1).update(units=10**11),
     "more inputs than weights": lambda d: (layer(d, 0).update(shape=[10**11]), d.update(n_in=10**11)),
     "other inputs than weights": lambda d: d.update(n_in=4),
+    "more inputs than anybody has": lambda d: d["config"].update(
+        layers=[
+            {"class_name": "Input", "config": {"shape": [10**11]}},
+            {"class_name": "Dropout", "config": {"rate": 0.5}},
+        ]
+    ),
+    "inputs that are none": lambda d: d.update(n_in="3"),
     "a layer without weights": lambda d: layer(d, 1).update(name="other"),
     "no such class": lambda d: d["config"]["layers"][1].update(class_name="system"),
     "a class that is no layer": lambda d: d["config"]["layers"][1].update(class_name="SGD"),

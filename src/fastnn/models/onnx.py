@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import layers
 from ..activations import Activation
 from ..config import __version__
 from ..safetensors import replace_file
@@ -25,7 +26,7 @@ _SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # 
 
 
 def export(network: Network, filepath: str | os.PathLike[str]) -> None:
-    """Write a built network as an ONNX file: from ``input`` (N, …) to ``output`` (N, units), N any number.
+    """Write a built network as an ONNX file: from ``input`` (N, …) to ``output`` (N, out), N any number.
 
     Raises
     ------
@@ -41,22 +42,22 @@ def export(network: Network, filepath: str | os.PathLike[str]) -> None:
     from onnx import helper
 
     graph = Graph(network.dtype, helper.make_node)
-    x = "input"
+    n_in, flattens = network._known_inputs(), any(isinstance(layer, layers.Flatten) for layer in network.layers)
+    shape = network._input.shape if network._input else (n_in,)
+    x = graph("Flatten", "input", axis=1) if flattens else "input"
     for layer in network.layers:
-        if type(layer).__name__ not in _LAYERS:
-            known = ", ".join(_LAYERS)
-            raise ValueError(
-                f"layer {layer.name!r} is a {type(layer).__name__}, expected a layer that ONNX has: {known}"
-            )
-        x = _LAYERS[type(layer).__name__](graph, x, layer)
+        if type(layer) not in _LAYERS:
+            known = ", ".join(kind.__name__ for kind in _LAYERS)
+            raise ValueError(f"layer {layer.name!r} is a {type(layer).__name__}, expected one that ONNX has: {known}")
+        x = _LAYERS[type(layer)](graph, x, layer)
     graph.nodes.append(helper.make_node("Identity", [x], ["output"]))
     number = helper.np_dtype_to_tensor_dtype(network.dtype)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name,
-            [helper.make_tensor_value_info("input", number, ["N", network._known_inputs()])],
-            [helper.make_tensor_value_info("output", number, ["N", network.layers[-1].units])],
+            [helper.make_tensor_value_info("input", number, ["N", *shape])],
+            [helper.make_tensor_value_info("output", number, ["N", network._n_outputs])],
             [onnx.numpy_helper.from_array(array, name) for name, array in graph.constants.items()],
         ),
         producer_name="fastnn",
@@ -161,4 +162,42 @@ def _dense(g: Graph, x: str, layer: Any) -> str:
     return _activation(g, z, layer.activation)
 
 
-_LAYERS: dict[str, Callable[[Graph, str, Any], str]] = {"Dense": _dense}
+def _gamma_and_beta(g: Graph, layer: Any) -> list[str]:
+    """Those of a normalization, which the operators want both."""
+    gamma = np.ones(layer.n_in) if layer.gamma is None else layer.gamma
+    beta = np.zeros(layer.n_in) if layer.beta is None else layer.beta
+    return [g.constant(gamma, f"{layer.name}.gamma"), g.constant(beta, f"{layer.name}.beta")]
+
+
+def _batch_normalization(g: Graph, x: str, layer: Any) -> str:
+    moving = [g.constant(getattr(layer, name), f"{layer.name}.{name}") for name in ("moving_mean", "moving_variance")]
+    return g("BatchNormalization", x, *_gamma_and_beta(g, layer), *moving, epsilon=layer.epsilon)
+
+
+def _layer_normalization(g: Graph, x: str, layer: Any) -> str:
+    return g("LayerNormalization", x, *_gamma_and_beta(g, layer), axis=-1, epsilon=layer.epsilon)
+
+
+def _normalization(g: Graph, x: str, layer: Any) -> str:
+    mean = g.constant(layer.mean, f"{layer.name}.mean")
+    deviation = g.constant(layer.deviation, f"{layer.name}.deviation")
+    if layer.invert:
+        return g("Add", g("Mul", x, deviation), mean)
+    return g("Div", g("Sub", x, mean), deviation)
+
+
+def _rescaling(g: Graph, x: str, layer: Any) -> str:
+    scale, offset = (g.constant(getattr(layer, name), f"{layer.name}.{name}") for name in ("scale", "offset"))
+    return g("Add", g("Mul", x, scale), offset)
+
+
+_LAYERS: dict[type[layers.Layer], Callable[[Graph, str, Any], str]] = {
+    layers.Activation: lambda g, x, layer: _activation(g, x, layer.activation),
+    layers.BatchNormalization: _batch_normalization,
+    layers.Dense: _dense,
+    layers.Dropout: lambda g, x, layer: x,
+    layers.Flatten: lambda g, x, layer: x,  # done at the entrance: layers know rows alone
+    layers.LayerNormalization: _layer_normalization,
+    layers.Normalization: _normalization,
+    layers.Rescaling: _rescaling,
+}

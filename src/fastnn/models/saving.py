@@ -266,7 +266,9 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
             raise ValueError(f"{where} holds no model that can be made: {why}") from error
 
 
-def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Sequential, Any]:
+def _make(
+    kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]
+) -> tuple[Sequential, Any]:
     n_in, config = description["n_in"], description["config"]
     _check_sizes([layers_.deserialize(layer) for layer in config["layers"]], n_in, arrays)
     model = deserialize("model", description, kind, {kind.__name__: kind})
@@ -287,7 +289,10 @@ def _make(kind: type[Sequential], description: dict[str, Any], arrays: Mapping[s
 def _check_sizes(stack: list[layers_.Layer], n_in: int | None, arrays: Mapping[str, np.ndarray]) -> None:
     """Raise where the layers would need other weights than there are: before any memory is asked for."""
     if stack and isinstance(stack[0], layers_.Input):
-        n_in = math.prod(stack.pop(0).shape)
+        known = math.prod(stack.pop(0).shape)
+        if n_in not in (None, known):
+            raise ValueError(f"n_in is {n_in}, expected {known} as the Input says")
+        n_in = known
     for layer in stack if n_in is not None else []:
         if n_in > max(_WIDEST, *(array.size for array in arrays.values())):
             raise ValueError(f"layer {layer.name!r} has {n_in} inputs, expected no more than there are weights")
