@@ -94,7 +94,7 @@ def predict(arguments: argparse.Namespace) -> None:
     model, notes = read_model(arguments.model)
     try:
         features, target = Features.from_config(notes["features"]), Target(**notes["target"])
-        if (features.width, target.units) != (model.layers[0].n_in, model.layers[-1].units):
+        if (features.width, target.units) != (model.layers[0].n_in, model.layers[-1].n_out):
             raise ValueError("its preprocessing does not fit its layers")
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{str(arguments.model)!r} is no model that `fastnn train` made: {error!r}") from error

@@ -305,7 +305,8 @@ class Normalization(Layer):
     @property
     def deviation(self) -> np.ndarray:
         """√variance (in,), at least Keras's 1e-7."""
-        return np.maximum(np.sqrt(self.variance), self.dtype.type(1e-7))
+        result: np.ndarray = np.maximum(np.sqrt(self.variance), self.dtype.type(1e-7))
+        return result
 
     def get_config(self) -> dict[str, Any]:
         given = [None, None] if self._found is None else [v.tolist() for v in self._found]

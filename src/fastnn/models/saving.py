@@ -288,12 +288,14 @@ def _make(
 
 def _check_sizes(stack: list[layers_.Layer], n_in: int | None, arrays: Mapping[str, np.ndarray]) -> None:
     """Raise where the layers would need other weights than there are: before any memory is asked for."""
-    if stack and isinstance(stack[0], layers_.Input):
-        known = math.prod(stack.pop(0).shape)
+    if stack and isinstance(first := stack[0], layers_.Input):
+        known, stack = math.prod(first.shape), stack[1:]
         if n_in not in (None, known):
             raise ValueError(f"n_in is {n_in}, expected {known} as the Input says")
         n_in = known
-    for layer in stack if n_in is not None else []:
+    if n_in is None:
+        return
+    for layer in stack:
         if n_in > max(_WIDEST, *(array.size for array in arrays.values())):
             raise ValueError(f"layer {layer.name!r} has {n_in} inputs, expected no more than there are weights")
         n_in = layer.declare(n_in, np.dtype(np.float32))
