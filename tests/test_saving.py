@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors as library
 import safetensors.numpy as library_numpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
@@ -549,6 +549,38 @@ def test_a_description_that_does_not_fit(tmp_path: Path, harm: Callable[[dict[st
         fastnn.load_model(tmp_path / "m")
 
 
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.just(10**30)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["config", "name", "x"]), inner),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_any_other_description(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.model"
+    model = make_deep()
+    model.compile(optimizers.Adam(WARM), losses.Huber())
+    model.fit(X, Y, verbose=0, batch_size=90)
+    model.save(path)
+
+    def replace_one(description: dict[str, Any]) -> None:
+        node: Any = description
+        while True:
+            key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+            if not isinstance(node[key], (dict, list)) or not node[key] or data.draw(st.integers(0, 9)) == 0:
+                node[key] = data.draw(JSON)
+                return
+            node = node[key]
+
+    change(path, replace_one)
+    try:
+        fastnn.load_model(path, {"Scale": Scale})
+    except ValueError as error:
+        assert "any.model' holds no model that can be made: " in str(error)  # noqa: PT017 - there may be none
+
+
 def test_a_description_that_is_no_json(tmp_path: Path) -> None:
     for text in ("{", "[" * 100_000, "3", "null", '"text"'):
         metadata = {"fastnn": "0", "fastnn_format": "1", "model": text}
@@ -606,8 +638,9 @@ def test_a_model_is_saved_between_steps_only(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_saving_while_another_thread_trains(tmp_path: Path) -> None:
-    # What is saved is of one moment: the steps of the optimizer are those that made the parameters.
+@copied
+def test_a_copy_while_another_thread_trains(by: Callable[[Sequential, Path], Sequential], tmp_path: Path) -> None:
+    # What is copied is of one moment: the steps of the optimizer are those that made the parameters.
     model, enough = make(optimizers.SGD(0.01)), threading.Event()
     after = {0: model.parameters.tobytes()}
 
@@ -619,7 +652,7 @@ def test_saving_while_another_thread_trains(tmp_path: Path) -> None:
     thread = threading.Thread(target=lambda: model.fit(X, Y, epochs=10**6, verbose=0, callbacks=Note()))
     thread.start()
     try:
-        seen = [by_file(model, tmp_path) for _ in range(20)]
+        seen = [by(model, tmp_path) for _ in range(20)]
     finally:
         enough.set()
         thread.join()

@@ -173,8 +173,9 @@ class Persistent(Network):
     def __getstate__(self) -> dict[str, Any]:
         def snapshot(engine: Any) -> dict[str, Any]:
             state = {name: value for name, value in vars(self).items() if name not in _OWN}
-            weights = None if engine is None else [w.copy() for layer in self.layers for w in layer.weights]
-            return state | {"weights": weights, "n_in": engine and self._known_inputs()}
+            weights = None if engine is None else self.get_weights()
+            optimizer = copy.deepcopy(self.optimizer)  # of the same moment as the weights
+            return state | {"optimizer": optimizer, "weights": weights, "n_in": engine and self._known_inputs()}
 
         return self._work(snapshot)
 
@@ -187,8 +188,7 @@ class Persistent(Network):
             layer.index = index
         if weights is not None:
             self.build(n_in)
-            for own, given in zip((w for layer in self.layers for w in layer.weights), weights, strict=True):
-                own[...] = given
+            self.set_weights(weights)
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # layers and optimizer serve one model
