@@ -89,7 +89,26 @@ class Graph:
         return output
 
 
-# ---- activations ----------------------------------------------------------------------------------------------------
+# ---- activations: of a value, and of the function's parameters ------------------------------------------------------
+
+
+def _elu(g: Graph, x: str, alpha: float = 1.0) -> str:
+    return g("Add", g("Relu", x), g("Mul", g("Sub", g("Exp", g("Min", x, 0.0)), 1.0), alpha))
+
+
+def _celu(g: Graph, x: str, alpha: float) -> str:
+    below = g("Sub", g("Exp", g("Div", g("Min", x, 0.0), alpha)), 1.0)
+    return g("Add", g("Relu", x), g("Mul", below, alpha))
+
+
+def _gelu(g: Graph, x: str, approximate: bool) -> str:
+    if approximate:
+        cube = g("Mul", g("Mul", x, x), g("Mul", x, 0.044715))
+        return g("Mul", x, g("Sigmoid", g("Mul", g("Add", x, cube), math.sqrt(8 / math.pi))))
+    z = g("Mul", x, math.sqrt(0.5))
+    # onnxruntime has erf in float32 (1 of ONNX's types) alone, not in float64 (11).
+    erf = g("Erf", z) if g.dtype == np.float32 else g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
+    return g("Mul", g("Mul", x, 0.5), g("Add", erf, 1.0))
 
 
 def _softplus(g: Graph, x: str) -> str:
@@ -97,57 +116,48 @@ def _softplus(g: Graph, x: str) -> str:
     return g("Add", g("Relu", x), g("Log", g("Add", g("Exp", g("Neg", g("Abs", x))), 1.0)))
 
 
-def _elu(g: Graph, x: str, alpha: float) -> str:
-    below = g("Sub", g("Exp", g("Min", x, 0.0)), 1.0)
-    return g("Add", g("Relu", x), g("Mul", below, alpha))
+def _sparse_plus(g: Graph, x: str) -> str:
+    root = g("Div", g("Add", g("Clip", x, -1.0, 1.0), 1.0), 2.0)
+    return g("Add", g("Mul", root, root), g("Relu", g("Sub", x, 1.0)))
 
 
-def _selu(g: Graph, x: str) -> str:
-    return g("Mul", _elu(g, x, _SELU[1]), _SELU[0])
+def _hard_sigmoid(g: Graph, x: str) -> str:
+    return g("Clip", g("Add", g("Div", x, 6.0), 0.5), 0.0, 1.0)
 
 
-def _leaky_relu(g: Graph, x: str, negative_slope: float) -> str:
-    return g("Add", g("Relu", x), g("Mul", g("Min", x, 0.0), negative_slope))
-
-
-def _gelu(g: Graph, x: str) -> str:
-    z = g("Mul", x, math.sqrt(0.5))
-    # onnxruntime has erf in float32 (1 of ONNX's types) alone, not in float64 (11).
-    erf = g("Erf", z) if g.dtype == np.float32 else g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
-    return g("Mul", g("Mul", x, 0.5), g("Add", erf, 1.0))
-
-
-def _gelu_tanh(g: Graph, x: str) -> str:
-    cube = g("Mul", g("Mul", x, x), x)
-    inner = g("Mul", g("Add", x, g("Mul", cube, 0.044715)), math.sqrt(2 / math.pi))
-    return g("Mul", g("Mul", x, 0.5), g("Add", g("Tanh", inner), 1.0))
-
-
-_ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
+_ACTIVATIONS: dict[str, Callable[..., str]] = {
+    "celu": _celu,
+    "elu": _elu,
+    "exponential": lambda g, x: g("Exp", x),
+    "gelu": _gelu,
+    "hard_shrink": lambda g, x, threshold: g("Where", g("Greater", g("Abs", x), threshold), x, 0.0),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": lambda g, x: g("Mul", x, _hard_sigmoid(g, x)),
+    "hard_tanh": lambda g, x: g("Clip", x, -1.0, 1.0),
+    "leaky_relu": lambda g, x, negative_slope: g("Add", g("Relu", x), g("Mul", g("Min", x, 0.0), negative_slope)),
     "linear": lambda g, x: x,
+    "log_sigmoid": lambda g, x: g("Neg", _softplus(g, g("Neg", x))),
+    "log_softmax": lambda g, x: g("LogSoftmax", x, axis=-1),
+    "mish": lambda g, x: g("Mul", x, g("Tanh", _softplus(g, x))),
     "relu": lambda g, x: g("Relu", x),
     "relu6": lambda g, x: g("Clip", x, 0.0, 6.0),
-    "leaky_relu": lambda g, x: _leaky_relu(g, x, 0.2),
-    "elu": lambda g, x: _elu(g, x, 1.0),
-    "selu": _selu,
+    "selu": lambda g, x: g("Mul", _elu(g, x, _SELU[1]), _SELU[0]),
     "sigmoid": lambda g, x: g("Sigmoid", x),
-    "log_sigmoid": lambda g, x: g("Neg", _softplus(g, g("Neg", x))),
-    "hard_sigmoid": lambda g, x: g("Clip", g("Add", g("Div", x, 6.0), 0.5), 0.0, 1.0),
-    "tanh": lambda g, x: g("Tanh", x),
+    "silu": lambda g, x: g("Mul", x, g("Sigmoid", x)),
+    "soft_shrink": lambda g, x, threshold: g("Sub", x, g("Clip", x, -threshold, threshold)),
+    "softmax": lambda g, x: g("Softmax", x, axis=-1),
     "softplus": _softplus,
     "softsign": lambda g, x: g("Div", x, g("Add", g("Abs", x), 1.0)),
-    "silu": lambda g, x: g("Mul", x, g("Sigmoid", x)),
-    "swish": lambda g, x: g("Mul", x, g("Sigmoid", x)),
-    "gelu": _gelu,
-    "mish": lambda g, x: g("Mul", x, g("Tanh", _softplus(g, x))),
-    "exponential": lambda g, x: g("Exp", x),
-    "softmax": lambda g, x: g("Softmax", x, axis=-1),
-    "log_softmax": lambda g, x: g("LogSoftmax", x, axis=-1),
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": lambda g, x: g("Clip", g("Div", g("Add", x, 1.0), 2.0), 0.0, 1.0),
+    "squareplus": lambda g, x, b: g("Div", g("Add", x, g("Sqrt", g("Add", g("Mul", x, x), b))), 2.0),
+    "tanh": lambda g, x: g("Tanh", x),
+    "tanh_shrink": lambda g, x: g("Sub", x, g("Tanh", x)),
 }
 
 
 def _activation(g: Graph, x: str, activation: Activation) -> str:
-    return _ACTIVATIONS[activation.name](g, x)
+    return _ACTIVATIONS[activation.name](g, x, **activation.parameters)
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------
