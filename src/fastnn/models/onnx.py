@@ -104,11 +104,31 @@ def _celu(g: Graph, x: str, alpha: float) -> str:
 def _gelu(g: Graph, x: str, approximate: bool) -> str:
     if approximate:
         cube = g("Mul", g("Mul", x, x), g("Mul", x, 0.044715))
-        return g("Mul", x, g("Sigmoid", g("Mul", g("Add", x, cube), math.sqrt(8 / math.pi))))
+        return _times_sigmoid(g, x, g("Mul", g("Add", x, cube), math.sqrt(8 / math.pi)))
     z = g("Mul", x, math.sqrt(0.5))
     # onnxruntime has erf in float32 (1 of ONNX's types) alone, not in float64 (11).
     erf = g("Erf", z) if g.dtype == np.float32 else g("Cast", g("Erf", g("Cast", z, to=1)), to=11)
     return g("Mul", g("Mul", x, 0.5), g("Add", erf, 1.0))
+
+
+def _times_sigmoid(g: Graph, x: str, z: str) -> str:
+    """x/(1 + exp(-z)): onnxruntime's own sigmoid never gets below 1e-8, which a large x would show."""
+    return g("Div", x, g("Add", g("Exp", g("Neg", z)), 1.0))
+
+
+def _mish(g: Graph, x: str) -> str:
+    """With e = exp(-|x|): x a/(a + b), where a = e² + 2e and b = 2 below 0, a = 1 + 2e and b = 2e² above."""
+    e, is_below = g("Exp", g("Neg", g("Abs", x))), g("Less", x, 0.0)
+    square, twice = g("Mul", e, e), g("Mul", e, 2.0)
+    a = g("Add", g("Where", is_below, square, 1.0), twice)
+    b = g("Mul", g("Where", is_below, 1.0, square), 2.0)
+    return g("Mul", x, g("Div", a, g("Add", a, b)))
+
+
+def _squareplus(g: Graph, x: str, b: float) -> str:
+    """(x + s)/2 = b/2/(s - x), s = √(x² + b): each where it does not cancel."""
+    total = g("Add", g("Abs", x), g("Sqrt", g("Add", g("Mul", x, x), b)))
+    return g("Where", g("Less", x, 0.0), g("Div", b / 2, total), g("Div", total, 2.0))
 
 
 def _softplus(g: Graph, x: str) -> str:
@@ -138,26 +158,26 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
     "linear": lambda g, x: x,
     "log_sigmoid": lambda g, x: g("Neg", _softplus(g, g("Neg", x))),
     "log_softmax": lambda g, x: g("LogSoftmax", x, axis=-1),
-    "mish": lambda g, x: g("Mul", x, g("Tanh", _softplus(g, x))),
+    "mish": _mish,
     "relu": lambda g, x: g("Relu", x),
     "relu6": lambda g, x: g("Clip", x, 0.0, 6.0),
     "selu": lambda g, x: g("Mul", _elu(g, x, _SELU[1]), _SELU[0]),
     "sigmoid": lambda g, x: g("Sigmoid", x),
-    "silu": lambda g, x: g("Mul", x, g("Sigmoid", x)),
+    "silu": lambda g, x: _times_sigmoid(g, x, x),
     "soft_shrink": lambda g, x, threshold: g("Sub", x, g("Clip", x, -threshold, threshold)),
     "softmax": lambda g, x: g("Softmax", x, axis=-1),
     "softplus": _softplus,
     "softsign": lambda g, x: g("Div", x, g("Add", g("Abs", x), 1.0)),
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": lambda g, x: g("Clip", g("Div", g("Add", x, 1.0), 2.0), 0.0, 1.0),
-    "squareplus": lambda g, x, b: g("Div", g("Add", x, g("Sqrt", g("Add", g("Mul", x, x), b))), 2.0),
+    "squareplus": _squareplus,
     "tanh": lambda g, x: g("Tanh", x),
     "tanh_shrink": lambda g, x: g("Sub", x, g("Tanh", x)),
 }
 
 
 def _activation(g: Graph, x: str, activation: Activation) -> str:
-    return _ACTIVATIONS[activation.name](g, x, **activation.parameters)
+    return _ACTIVATIONS[activation.name](g, x, **getattr(activation, "parameters", {}))
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------
