@@ -65,7 +65,8 @@ def main() -> int:
             worse += bad
             cells = (f"{mean(v):.4f} ± {stdev(v):.4f}" for v in (values, theirs[number]))
             mark = " worse" if bad else ""
-            print(f"{name:<31}{number:<12}{next(cells):>18}{next(cells):>18}{difference:>+11.1f} s.e.{mark}", flush=True)
+            row = f"{name:<31}{number:<12}{next(cells):>18}{next(cells):>18}{difference:>+9.1f} s.e.{mark}"
+            print(row, flush=True)
     return min(worse, 1)
 
 

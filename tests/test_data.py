@@ -35,9 +35,7 @@ def make(loss: Any = "sparse_categorical_crossentropy", built: bool = True, **co
 def same(model: Sequential, twin: Sequential) -> bool:
     assert model.optimizer is not None
     assert twin.optimizer is not None
-    pairs = zip(
-        [*model.weights, *model.optimizer.variables], [*twin.weights, *twin.optimizer.variables], strict=True
-    )
+    pairs = zip([*model.weights, *model.optimizer.variables], [*twin.weights, *twin.optimizer.variables], strict=True)
     return all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import Sequential, kernels, losses, metrics, optimizers
 from fastnn.layers import Dense, Input
 
@@ -178,8 +182,26 @@ def test_a_metric_of_ones_own() -> None:
     assert logs["largest_error"] == pytest.approx(abs(model.predict(X) - ONE).max(), rel=1e-6)
     assert model.evaluate(X[:3], ONE[:3])[1] < logs["largest_error"]  # it began anew
     for unfinished in (metrics.Metric().result, lambda: metrics.Metric().update_state(0, 0)):
-        with pytest.raises(NotImplementedError, match="Metric has no .*, expected one in a subclass of Metric"):
+        with pytest.raises(NotImplementedError, match=r"Metric has no .*, expected one in a subclass of Metric"):
             unfinished()
+
+
+def test_metrics_are_saved_with_the_model(tmp_path: Path) -> None:
+    model = make("binary, one output")
+    given: dict[str, Any] = {
+        "metrics": ["accuracy", metrics.AUC(curve="PR", name="pr"), losses.Huber(delta=0.25), metrics.binary_accuracy],
+        "weighted_metrics": [metrics.Recall(thresholds=[0.1, 0.6])],
+    }
+    model.compile("adam", "bce", **given)
+    model.save(tmp_path / "model")
+    for again in (fastnn.load_model(tmp_path / "model"), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert again.metrics_names == model.metrics_names
+        logs, others = (m.evaluate(X, ONE, sample_weight=X[:, 0] ** 2, return_dict=True) for m in (model, again))
+        assert all(np.array_equal(logs[name], others[name]) for name in logs)
+        assert again.metrics[1] is not model.metrics[1]
+    model.compile("adam", "bce", metrics=[lambda y, p: p])
+    with pytest.raises(TypeError, match=r"metrics\[0\].*fn is <function .*, which a file cannot hold"):
+        model.save(tmp_path / "model")
 
 
 def test_a_metric_that_fails_leaves_whole_steps() -> None:

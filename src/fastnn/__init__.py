@@ -23,7 +23,7 @@ from . import (
 )
 from .config import __version__, show_config
 from .layers import Input
-from .models import Sequential
+from .models import Sequential, load_model
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "models",

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import losses, validation
+from .. import losses, serialization
+from ..serialization import serialize
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -185,11 +186,6 @@ def _find(identifier: Any, outputs: int | None, sparse: bool) -> Metric:
     raise TypeError(f"metrics has {identifier!r}, expected names, metrics or functions")
 
 
-def serialize(metric: Metric) -> dict[str, Any]:
-    """A metric as a dict of its class's name and its configuration."""
-    return {"class_name": type(metric).__name__, "config": metric.get_config()}
-
-
 def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Metric]] | None = None) -> Metric:
     """The metric that `serialize` described.
 
@@ -200,7 +196,5 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Metric]] 
     custom_objects : dict, optional
         Your own classes, by name.
     """
-    if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
-        raise ValueError(f"metric is {config!r}, expected a dict with 'class_name' and 'config'")
-    known = _CLASSES | {"OfLoss": OfLoss} | (custom_objects or {})
-    return known[validation.choice("class_name", config["class_name"], known)].from_config(config["config"])
+    with serialization.custom_object_scope(custom_objects):
+        return serialization.deserialize("metric", config, Metric, _CLASSES | {"OfLoss": OfLoss})

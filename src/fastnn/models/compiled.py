@@ -13,9 +13,10 @@ from ..layers import Layer
 from .feeds import Checks, Piece
 from .measures import Measures
 from .network import Network
+from .saving import Persistent
 
 
-class Compiled(Network):
+class Compiled(Persistent):
     """A network that knows how to train: `compile`, and what trains one batch."""
 
     def __init__(
@@ -43,8 +44,8 @@ class Compiled(Network):
 
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "sgd",
-        loss: str | losses.Loss | None = None,
+        optimizer: str | dict[str, Any] | optimizers.Optimizer = "sgd",
+        loss: str | dict[str, Any] | losses.Loss | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
     ) -> None:
@@ -52,11 +53,11 @@ class Compiled(Network):
 
         Parameters
         ----------
-        optimizer : str or Optimizer
-        loss : str or Loss
+        optimizer : str or Optimizer, or dict as `optimizers.serialize` makes it
+        loss : str or Loss, or dict as `losses.serialize` makes it
             A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
             categorical behind softmax) is computed from the pre-activations, exactly.
-        metrics : list of str, Metric or callable, optional
+        metrics : list of str, Metric, callable or dict, optional
             What `metrics.get` takes: names, metrics, functions of targets and outputs, losses.  The first that is an
             accuracy of the usual threshold is computed with the loss; the others take the outputs of many steps at a
             time, each as it was in its step.

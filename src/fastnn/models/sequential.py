@@ -67,11 +67,12 @@ class Sequential(Compiled):
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    history: callbacks_.History | None = None  # of this very object: copies begin without
+
     def __init__(
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
         self.stop_training, self.finished = False, True
-        self.history: callbacks_.History | None = None
         self._epochs_trained = 0
         self._resumed_at: int | None = None
         super().__init__(layers, name, seed=seed, dtype=dtype)
