@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 
@@ -99,12 +100,38 @@ class Callback:
         """Act after a batch of `predict`; ``logs["outputs"]`` are its outputs."""
 
 
+_BATCHES = {
+    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+
+
+@cache
+def _of_class(kind: Any) -> frozenset[str]:
+    """Of what batches a class has hooks."""
+    return frozenset(
+        what for what, hooks in _BATCHES.items() if any(getattr(kind, h) is not getattr(Callback, h) for h in hooks)
+    )
+
+
+def _wants(callback: Callback) -> frozenset[str]:
+    """Of what batches a callback has hooks, by its class or of its own."""
+    own = vars(callback)
+    return _of_class(type(callback)).union(what for what, hooks in _BATCHES.items() for h in hooks if h in own)
+
+
 class CallbackList(Callback):
     """Several callbacks called as one, in order.
 
     Parameters
     ----------
     callbacks : Callback or iterable of Callback, optional
+
+    Attributes
+    ----------
+    wants_train_batches, wants_test_batches, wants_predict_batches : bool
+        Whether one of them has a hook for the batches: if none has, nothing is paid for them.
 
     Raises
     ------
@@ -121,6 +148,7 @@ class CallbackList(Callback):
         elif not isinstance(callbacks, Iterable):
             raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callbacks).__name__}")
         self.callbacks: list[Callback] = []
+        self.wants_train_batches = self.wants_test_batches = self.wants_predict_batches = False
         for callback in callbacks:
             self.append(callback)
 
@@ -130,6 +158,10 @@ class CallbackList(Callback):
             hint = "; pass an instance, not the class" if isinstance(callback, type) else ""
             raise TypeError(f"callbacks must hold fastnn.callbacks.Callback objects, got {callback!r}{hint}")
         self.callbacks.append(callback)
+        wanted = _wants(callback)
+        self.wants_train_batches |= "train" in wanted
+        self.wants_test_batches |= "test" in wanted
+        self.wants_predict_batches |= "predict" in wanted
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -202,25 +234,3 @@ class CallbackList(Callback):
     def on_progress(self, step: int) -> None:
         for callback in self.callbacks:
             callback.on_progress(step)
-
-    @property
-    def wants_train_batches(self) -> bool:
-        """Whether one of them has a hook for the batches of training: if none has, nothing is paid for them."""
-        return self._have("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-
-    @property
-    def wants_test_batches(self) -> bool:
-        """The same, of evaluation."""
-        return self._have("on_test_batch_begin", "on_test_batch_end")
-
-    @property
-    def wants_predict_batches(self) -> bool:
-        """The same, of prediction."""
-        return self._have("on_predict_batch_begin", "on_predict_batch_end")
-
-    def _have(self, *hooks: str) -> bool:
-        return any(
-            getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
-            for callback in self.callbacks
-            for hook in hooks
-        )

@@ -128,7 +128,7 @@ class Compiled(Persistent):
         if self._engine is None:
             self.build(x.shape[1])
         self._measures.reset()
-        self._train(Piece(x, y, w, len(x), 1), None)
+        self._train(Piece(x, y, w, len(x), 1), None, self._threads(len(x)))
         return _reported(self._measures.logs(), return_dict)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -137,24 +137,24 @@ class Compiled(Persistent):
         if self._engine is None:
             self.build(x.shape[1])
         self._measures.reset()
-        self._test(Piece(x, y, w, len(x), 1))
+        self._test(Piece(x, y, w, len(x), 1), self._threads(len(x), passes=1))
         return _reported(self._measures.logs(), return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for one batch x (N, in), in the model's dtype."""
         return Network.predict(self, x)
 
-    def _train(self, piece: Piece, progress: Callable[[int], None] | None) -> int:
+    def _train(self, piece: Piece, progress: Callable[[int], None] | None, n_threads: int) -> int:
         """Train on some steps, and add them to the measures.
 
         Returns the first step with a loss that is not finite, or -1.
         """
         optimizer, loss = self._compiled()
         state = optimizer.flat_state(self._parameters)
-        n_threads = self._threads(piece.batch)
-        rows = piece.rows()
-        samples = rows.stop - rows.start
-        outputs = self._outputs_of(samples)
+        first = piece.first * piece.batch
+        samples = min(first + piece.steps * piece.batch, len(piece.x)) - first
+        rows = slice(first, first + samples)
+        outputs = self._outputs_of(samples) if self._measures.wants_outputs else None
         # Which of the samples they were is needed where not all were trained on, or their outputs count.
         which = outputs is not None or (samples < len(piece.x) and loss.ignore_class is not None)
 
@@ -178,18 +178,17 @@ class Compiled(Persistent):
             self._measures.add_outputs(y, outputs, None if piece.w is None else piece.w[trained])
         return bad
 
-    def _test(self, piece: Piece) -> None:
+    def _test(self, piece: Piece, n_threads: int) -> None:
         """Add the losses and metrics of samples to the measures."""
-        n_threads = self._threads(len(piece.x), passes=1)
-        outputs = self._outputs_of(len(piece.x))
+        outputs = self._outputs_of(len(piece.x)) if self._measures.wants_outputs else None
         total, hits = self._work(lambda engine: engine.evaluate(n_threads, outputs), piece.x, piece.y, piece.w)
         self._measures.add_sums(total, self._compiled()[1].counted(piece.y), hits, len(piece.x))
         if outputs is not None:
             self._measures.add_outputs(piece.y, outputs, piece.w)
 
-    def _outputs_of(self, samples: int) -> np.ndarray | None:
-        """Room for their outputs, where some metric takes them."""
-        return np.empty((samples, self._n_outputs), self.dtype) if self._measures.wants_outputs else None
+    def _outputs_of(self, samples: int) -> np.ndarray:
+        """Room for their outputs."""
+        return np.empty((samples, self._n_outputs), self.dtype)
 
     def forward(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), keeping what `backward` needs: every layer's activations.
@@ -275,10 +274,10 @@ class Compiled(Persistent):
 
     def _data(self, x: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Checked inputs, targets and weights; nothing is built for them yet."""
-        checks = self._checks()
-        x = checks.x(x, "x")
-        assert checks.y is not None
-        return x, checks.y(y, "y", len(x)), checks.w(sample_weight, "sample_weight", len(x))
+        loss = self._compiled()[1]
+        x = self._samples("x", x)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype)
+        return x, y, validation.weights("sample_weight", sample_weight, self.dtype, len(x))
 
     def _by_class(
         self, class_weight: dict[int, float] | None, y: np.ndarray, w: np.ndarray | None

@@ -47,43 +47,35 @@ class Piece(NamedTuple):
     first: int = 0  # the step to begin with
     order: tuple[int, int] | None = None  # what the engine draws the samples' order from
 
-    def rows(self) -> slice:
-        """The samples of its steps, in their order."""
-        return slice(self.first * self.batch, min((self.first + self.steps) * self.batch, len(self.x)))
 
+class _Mapped:
+    """Rows in a mapped file, raw, and how they are checked."""
 
-class _Column:
-    """One of x, y and weights: N rows, converted and in memory, or raw in a mapped file."""
+    def __init__(self, value: np.ndarray, check: Callable[[Any, int], Any]) -> None:
+        self.value, self._check = value, check
 
-    def __init__(self, value: Any, mapped: bool, check: Callable[[Any, int], Any]) -> None:
-        self.value, self.mapped, self._check = value, mapped, check
+    def __len__(self) -> int:
+        return len(self.value)
 
-    @classmethod
-    def of(cls, value: Any, rows: int, check: Callable[[Any, int], Any]) -> _Column:
-        """What was given for so many samples, checked."""
-        if not is_mapped(value):
-            return cls(check(value, rows), False, check)
-        if len(value) != rows:
-            check(value[:0], rows)  # raises
-        result = cls(value, True, check)
-        for start in range(0, rows, _piece_rows(value)):
-            result.take(slice(start, start + _piece_rows(value)))
-        return result
-
-    def whole(self) -> Any:
-        """All rows, as the engine takes them: where they lie, if that is possible."""
-        return self._check(self.value, len(self.value)) if self.mapped else self.value
-
-    def take(self, rows: Rows) -> Any:
-        """Some rows, as the engine takes them: a view where that is possible."""
-        if self.value is None or not self.mapped:
-            return None if self.value is None else self.value[rows]
+    def __getitem__(self, rows: Rows) -> Any:
+        """Some rows, as the engine takes them."""
         raw = _read(self.value, rows)
         return self._check(raw, len(raw))
 
-    def cut(self, rows: slice) -> _Column:
-        """Some rows, as a column of their own."""
-        return _Column(None if self.value is None else self.value[rows], self.mapped, self._check)
+    def cut(self, rows: slice) -> _Mapped:
+        """Some rows, still in the file."""
+        return _Mapped(self.value[rows], self._check)
+
+    def whole(self) -> Any:
+        """All rows, as the engine takes them: where they lie, if that is possible."""
+        return self._check(self.value, len(self.value))
+
+    def check_all(self, rows: int) -> None:
+        """Raise where something is wrong in the file, or it has not so many rows."""
+        if len(self) != rows:
+            self._check(self.value[:0], rows)
+        for start in range(0, rows, _piece_rows(self.value)):
+            self[start : start + _piece_rows(self.value)]
 
 
 class Arrays:
@@ -102,27 +94,41 @@ class Arrays:
     """
 
     def __init__(self, x: Any, y: Any, w: Any, checks: Checks, prefix: str = "") -> None:
-        mapped = is_mapped(x)
-        if mapped:
-            checks.x(x[:1], f"{prefix}x")
-        self._x = _Column(x if mapped else checks.x(x, f"{prefix}x"), mapped, lambda v, _: checks.x(v, f"{prefix}x"))
-        n = len(self._x.value)
-        self._y = _Column.of(y, n, lambda v, rows: checks.y(v, f"{prefix}y", rows) if checks.y else None)
-        self._w = _Column.of(w, n, lambda v, rows: checks.w(v, f"{prefix}sample_weight", rows))
         self._weigh: Weigh | None = None
-        self._set_size()
+        if not (is_mapped(x) or is_mapped(y) or is_mapped(w)):
+            x = checks.x(x, f"{prefix}x")
+            y = checks.y(y, f"{prefix}y", len(x)) if checks.y else None
+            self._keep((x, y, checks.w(w, f"{prefix}sample_weight", len(x))))
+            return
 
-    def _set_size(self) -> None:
-        shape: tuple[int, ...] = self._x.value.shape
-        self.samples, self.features = shape[0], math.prod(shape[1:])
-        self._mapped = any(column.mapped for column in (self._x, self._y, self._w))
+        def column(value: Any, rows: int, check: Callable[[Any, int], Any]) -> Any:
+            if not is_mapped(value):
+                return check(value, rows)
+            result = _Mapped(value, check)
+            result.check_all(rows)
+            return result
+
+        if is_mapped(x):  # of which no value can be wrong, and all would have to be read
+            checks.x(x[:1], f"{prefix}x")
+            x = _Mapped(x, lambda v, _: checks.x(v, f"{prefix}x"))
+        else:
+            x = checks.x(x, f"{prefix}x")
+        y = column(y, len(x), lambda v, rows: checks.y(v, f"{prefix}y", rows) if checks.y else None)
+        self._keep((x, y, column(w, len(x), lambda v, rows: checks.w(v, f"{prefix}sample_weight", rows))))
+
+    def _keep(self, parts: tuple[Any, Any, Any]) -> None:
+        x = parts[0].value if isinstance(parts[0], _Mapped) else parts[0]
+        self._parts = parts
+        self._mapped = any(isinstance(part, _Mapped) for part in parts)
+        self.samples: int = len(x)
+        self.features: int = x.shape[1] if x.ndim == 2 else math.prod(x.shape[1:])
 
     def cut(self, rows: slice) -> Arrays:
         """Some of the samples."""
         result = object.__new__(Arrays)
-        result._x, result._y, result._w = (column.cut(rows) for column in (self._x, self._y, self._w))
         result._weigh = self._weigh
-        result._set_size()
+        x, y, w = (part.cut(rows) if isinstance(part, _Mapped) else _rows(part, rows) for part in self._parts)
+        result._keep((x, y, w))
         return result
 
     def weigh(self, weigh: Weigh) -> None:
@@ -130,11 +136,19 @@ class Arrays:
         if self._mapped:
             self._weigh = weigh
         else:
-            self._w.value = weigh(self._y.value, self._w.value)
+            x, y, w = self._parts
+            self._parts = x, y, weigh(y, w)
 
     def take(self, rows: Rows) -> tuple[np.ndarray, Any, np.ndarray | None]:
-        """Some rows of x, y and weights, as the engine takes them."""
-        x, y, w = self._x.take(rows), self._y.take(rows), self._w.take(rows)
+        """Some rows of x, y and weights, as the engine takes them: views where that is possible."""
+        x, y, w = (_rows(part, rows) for part in self._parts)
+        return x, y, self._weigh(y, w) if self._weigh else w
+
+    def whole(self) -> tuple[np.ndarray, Any, np.ndarray | None]:
+        """All rows, where they lie if that is possible."""
+        if not self._mapped:
+            return self._parts
+        x, y, w = (part.whole() if isinstance(part, _Mapped) else part for part in self._parts)
         return x, y, self._weigh(y, w) if self._weigh else w
 
     def steps(self, batch: int) -> int:
@@ -168,15 +182,13 @@ class Arrays:
         begin = epoch * (steps or of_a_pass)
         end = begin + (steps or of_a_pass)
         if self._mapped:
-            limit = min(limit or self.samples, _piece_rows(self._x.value))
+            limit = min(limit or self.samples, max(_PIECE_BYTES // (8 * self.features), 1))
         while begin < end:
             number, first = divmod(begin, of_a_pass)
             count = min(of_a_pass - first, end - begin)
             begin += count
             if batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
-                x, y, w = self._x.whole(), self._y.whole(), self._w.whole()
-                order = None if seed is None else (seed, number)
-                yield Piece(x, y, self._weigh(y, w) if self._weigh else w, batch, count, first, order)
+                yield Piece(*self.whole(), batch, count, first, None if seed is None else (seed, number))
                 continue
             at_once = batch * max((limit or batch) // batch, 1)
             drawn = None if seed is None else core("float32").draw_permutation(self.samples, seed, number)
@@ -185,6 +197,10 @@ class Arrays:
                 rows = slice(start, min(start + at_once, last))
                 x, y, w = self.take(rows if drawn is None else drawn[rows])
                 yield Piece(x, y, w, batch, -(-len(x) // batch))
+
+
+def _rows(part: Any, rows: Rows) -> Any:
+    return None if part is None else part[rows]
 
 
 class Batches:
@@ -306,6 +322,13 @@ class Batches:
 Feed: TypeAlias = Arrays | Batches
 
 
+def is_in_memory(x: Any) -> bool:
+    """Whether x is an array, or becomes one, that is no mapped file."""
+    if type(x) is np.ndarray and x.base is None:  # the owner of its memory, and the most usual
+        return True
+    return not is_mapped(x) and not is_batches(x)
+
+
 def is_batches(x: Any) -> bool:
     """Whether x, given without y, is an iterable of batches, and no array."""
     if isinstance(x, (np.ndarray, str, bytes, set, frozenset, dict)) or hasattr(x, "__array__"):
@@ -317,7 +340,9 @@ def is_batches(x: Any) -> bool:
 
 def is_mapped(value: Any) -> bool:
     """Whether an array's memory is a mapped file."""
-    return isinstance(value, np.ndarray) and value.ndim > 0 and value.size > 0 and _map_of(value)[0] is not None
+    if not isinstance(value, np.ndarray) or value.base is None:  # the owner of its memory
+        return False
+    return value.ndim > 0 and value.size > 0 and _map_of(value)[0] is not None
 
 
 def _map_of(array: np.ndarray) -> tuple[mmap.mmap | None, bool]:

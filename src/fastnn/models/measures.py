@@ -36,12 +36,8 @@ class Measures:
             while name in self.names:
                 name, count = f"{first}_{count}", count + 1
             self.names.append(name)
+        self.wants_outputs = bool(self._plain or self._weighted)
         self._total, self._counted = 0.0, 0
-
-    @property
-    def wants_outputs(self) -> bool:
-        """Whether some metric takes the outputs."""
-        return bool(self._plain or self._weighted)
 
     def reset(self) -> None:
         """Forget all samples."""
@@ -66,8 +62,10 @@ class Measures:
 
     def logs(self) -> dict[str, Any]:
         """Loss and metrics by name."""
-        values = (_plain(metric.result()) for metric in self.metrics)
-        return {"loss": self._total / max(self._counted, 1), **dict(zip(self.names, values, strict=True))}
+        logs: dict[str, Any] = {"loss": self._total / max(self._counted, 1)}
+        for name, metric in zip(self.names, self.metrics, strict=True):
+            logs[name] = _plain(metric.result())
+        return logs
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from .. import callbacks as callbacks_
 from .. import plots, validation
 from ..layers import Dropout, Layer
 from .compiled import Compiled, _reported
-from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_mapped
+from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
 
 __all__ = ["Sequential"]
 
@@ -236,6 +236,7 @@ class Sequential(Compiled):
             self.build(feed.features)
         optimizer.flat_state(self._parameters)  # raises where it has another model's
         size = feed.step_size(size)
+        n_threads = self._threads(size)
 
         history = callbacks_.History()
         for callback in (progress_bar, history):
@@ -259,8 +260,9 @@ class Sequential(Compiled):
                     )
                 limit = self._limit(size, observers.wants_train_batches)
                 seed = self.seed if shuffle else None
-                bad = self._epoch(feed.pieces(size, limit, steps, self.epochs_trained, seed), observers)
-                self.epochs_trained += 1
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
+                bad = self._epoch(pieces, observers, size, n_threads)
+                self._epochs_trained += 1
                 logs = self._measures.logs()
                 if bad >= 0 and not warned:
                     warned = True
@@ -281,7 +283,7 @@ class Sequential(Compiled):
             observers.on_train_end(logs)
         return history
 
-    def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList) -> int:
+    def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int) -> int:
         """Train on the pieces of an epoch; returns the first step with a loss that is not finite, or -1."""
         done, first, bad = 0, 0, -1
         by_batch = observers.wants_train_batches
@@ -299,7 +301,9 @@ class Sequential(Compiled):
                 progress(first)
             if by_batch:
                 observers.on_train_batch_begin(done)
-            first_bad = self._train(piece, progress)
+            if piece.batch != batch:  # of an iterable
+                batch, n_threads = piece.batch, self._threads(piece.batch)
+            first_bad = self._train(piece, progress, n_threads)
             if first_bad >= 0 > bad:
                 bad = done + first_bad - first
             done += piece.steps
@@ -365,7 +369,7 @@ class Sequential(Compiled):
         for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch))):
             if by_batch:
                 observers.on_test_batch_begin(batch)
-            self._test(piece)
+            self._test(piece, self._threads(len(piece.x), passes=1))
             if by_batch:
                 observers.on_test_batch_end(batch, self._measures.logs())
         logs = self._measures.logs()
@@ -395,8 +399,7 @@ class Sequential(Compiled):
         callbacks : Callback or list of Callback, optional
             Their hooks ``on_predict_…`` are called.
         """
-        plain = batch_size is None and steps is None and callbacks is None and not verbose
-        if plain and not is_mapped(x) and not is_batches(x):
+        if batch_size is None and steps is None and callbacks is None and not verbose and is_in_memory(x):
             return super().predict(x)
         validation.choice("verbose", verbose, ("auto", 0, 1, 2))
         size = validation.integer("batch_size", 32 if batch_size is None else batch_size, low=1)
