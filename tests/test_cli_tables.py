@@ -227,6 +227,17 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert ("(default: 0.2)" in out) == (command == "train")
 
 
+@pytest.mark.usefixtures("here")
+def test_nothing_is_learnt_from_the_rows_to_validate_with() -> None:
+    # Each row has a value of its own, so that the mean tells which were taken.
+    values = 2.0 ** np.arange(40)
+    pl.DataFrame({"x": values, "y": np.arange(40) % 2}).write_csv("t.csv")
+    assert main(["train", "t.csv", "--target", "y", "--epochs", "1", "--validation-split", "0.25"]) == 0
+    mean = saving.read("model.safetensors")[1]["features"]["columns"][0]["mean"]
+    taken = bin(round(mean * 30)).count("1")
+    assert taken == 30
+
+
 # ---- the best epoch is kept ------------------------------------------------------------------------------------------
 
 

@@ -110,7 +110,7 @@ def test_everything_is_there(by: Callable[[Sequential, Path], Sequential], tmp_p
     assert again.get_compile_config() == model.get_compile_config()
     assert again.parameters.tobytes() == model.parameters.tobytes()
     assert again.dtype == model.dtype
-    assert [layer.name for layer in again.layers] == ["dense_1", "dense_2"]
+    assert [(layer.name, layer.index) for layer in again.layers] == [("dense_1", 0), ("dense_2", 1)]
     assert again.evaluate(X, Y) == model.evaluate(X, Y)
     again.parameters += 1
     again.layers[0].kernel[...] = 0
