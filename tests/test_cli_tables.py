@@ -172,6 +172,27 @@ def test_rows_without_a_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"400 predictions of group\naccuracy 0\.\d+ on 300 rows\n", capsys.readouterr().out)
 
 
+def test_a_table_that_is_written_in_another_way(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(str(i % 2), "x" if i % 3 else "y", str(i % 3 == 0).lower()) for i in range(60)]
+    (here / "a.csv").write_text("n,c,t\n" + "".join(f"{n},{c},{t}\n" for n, c, t in rows))
+    # Other columns, another order, another separator, numbers and truth values in another form, a class that is new.
+    other = "".join(f"{t.title()};;{c};{n}.0\n" for n, c, t in rows)
+    (here / "b.csv").write_text("t;more;c;n\n" + other)
+    assert main(["train", "a.csv", "--target", "t", "--epochs", "40", "--output", "m", "--learning-rate", "0.01"]) == 0
+    assert main(["train", "a.csv", "--target", "n", "--epochs", "1", "--output", "n"]) == 0
+    capsys.readouterr()
+    for data in ("a.csv", "b.csv"):
+        assert main(["predict", "m", data, "--output", f"{data}.t"]) == 0
+        assert capsys.readouterr().out.endswith("accuracy 1 on 60 rows\n")
+        assert main(["predict", "n", data, "--output", f"{data}.n"]) == 0
+        assert re.search(r"accuracy 0\.\d+ on 60 rows\n", capsys.readouterr().out)
+    assert table("a.csv.t") == table("b.csv.t")
+    assert table("a.csv.n") == table("b.csv.n")
+    (here / "c.csv").write_text("n,c,t\n0,y,perhaps\n0,y,true\n")
+    assert main(["predict", "m", "c.csv", "--output", "p"]) == 0
+    assert capsys.readouterr().out.endswith("accuracy 0.5 on 2 rows\n")
+
+
 @pytest.mark.usefixtures("here")
 def test_options_and_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
     people().select("age", "height", "income").write_csv("p.csv")
@@ -204,6 +225,17 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert "--output OUTPUT" in out
         assert "None" not in out
         assert ("(default: 0.2)" in out) == (command == "train")
+
+
+@pytest.mark.usefixtures("here")
+def test_nothing_is_learnt_from_the_rows_to_validate_with() -> None:
+    # Each row has a value of its own, so that the mean tells which were taken.
+    values = 2.0 ** np.arange(40)
+    pl.DataFrame({"x": values, "y": np.arange(40) % 2}).write_csv("t.csv")
+    assert main(["train", "t.csv", "--target", "y", "--epochs", "1", "--validation-split", "0.25"]) == 0
+    mean = saving.read("model.safetensors")[1]["features"]["columns"][0]["mean"]
+    taken = bin(round(mean * 30)).count("1")
+    assert taken == 30
 
 
 # ---- the best epoch is kept ------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_everything_is_there(by: Callable[[Sequential, Path], Sequential], tmp_p
     assert again.get_compile_config() == model.get_compile_config()
     assert again.parameters.tobytes() == model.parameters.tobytes()
     assert again.dtype == model.dtype
-    assert [layer.name for layer in again.layers] == ["dense_1", "dense_2"]
+    assert [(layer.name, layer.index) for layer in again.layers] == [("dense_1", 0), ("dense_2", 1)]
     assert again.evaluate(X, Y) == model.evaluate(X, Y)
     again.parameters += 1
     again.layers[0].kernel[...] = 0
@@ -276,6 +276,28 @@ def test_initializers_and_regularizers_by_description() -> None:
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_must_not_be_replaced(tmp_path: Path) -> None:
+    model, path = make(), tmp_path / "m"
+    for save in (model.save, model.save_weights):
+        path.write_bytes(b"old")
+        with pytest.raises(FileExistsError, match=r"the file is there already, expected overwrite=True: '.*m'"):
+            save(path, overwrite=False)
+        assert path.read_bytes() == b"old"
+        path.unlink()
+        save(path, overwrite=False)
+        save(path)
+
+
+def test_a_model_that_is_not_compiled_again(tmp_path: Path) -> None:
+    model = make_custom()
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "m")
+    known = {"Diagonal": Diagonal}  # neither the loss nor the schedule
+    again = fastnn.load_model(tmp_path / "m", known, compile=False)
+    assert (again.optimizer, again.loss) == (None, None)
+    assert again.predict(X).tobytes() == model.predict(X).tobytes()
 
 
 def test_the_library_reads_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastnn.tabular import Category, Features, Number, Target, read
+from fastnn.tabular import Category, Features, Number, Target, is_known, read
 
 NAN = math.nan
 
@@ -89,6 +89,12 @@ def test_columns_read_as_text(tmp_path: Path) -> None:
     assert_table(read(path, ["zip", "other"]), {"zip": text("01234", "99999"), "x": numbers(1, 2)})
 
 
+def test_truth_values_however_they_are_written(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b,c\ntrue,True,TRUE\nfalse,False,FALSE\n,,\n")
+    for columns in ([], ["a", "b", "c"]):
+        assert_table(read(path, columns), dict.fromkeys("abc", text("true", "false", None)))
+
+
 def test_parquet(tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {
@@ -112,7 +118,13 @@ def test_parquet(tmp_path: Path) -> None:
         "t": numbers(0.5, NAN, 1),
     }
     assert_table(read(tmp_path / "t.anything"), expected)
-    assert_table(read(tmp_path / "t.anything", ["i"]), expected | {"i": text("1", None, "3")})
+    texts = {"i": text("1", None, "3"), "d": text("1970-01-03", None, "1969-12-31")}
+    assert_table(read(tmp_path / "t.anything", ["i", "d"]), expected | texts)
+
+
+def test_what_is_known() -> None:
+    assert is_known(numbers(1, NAN, math.inf, -math.inf)).tolist() == [True, False, False, False]
+    assert is_known(text("", None, "nan")).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -280,12 +292,15 @@ def test_what_a_target_is_may_be_said() -> None:
     assert fit(numbers(0, 1, 1, 0), "regression").classes is None
     assert fit(numbers(0.5, 1, 0.5, 1), "classification").classes == ["0.5", "1"]
     assert fit(text("3", "1", "2"), "regression") == Target("t", None, 2.0, math.sqrt(2 / 3))
+    assert fit(text("1", "0", "1", "0")).text
+    assert not fit(numbers(1, 0, 1, 0)).text
 
 
 def test_numbers_to_predict() -> None:
     target = fit(numbers(0.5, 2.5, 0.5, 2.5))
     assert target.units == 1
     np.testing.assert_array_equal(target.encode(numbers(0.5, 2.5, 3.5)), [-1, 1, 2])
+    np.testing.assert_array_equal(target.truth(text("0.5", "7")), [0.5, 7])
     assert target.decode(np.array([[-1], [2]], np.float32)) == {"prediction": [0.5, 3.5]}
 
 
@@ -310,8 +325,7 @@ def test_more_classes_to_predict() -> None:
         "probability_2": [0.25, 0.25],
         "probability_3": [0.25, 0.75],
     }
-    with pytest.raises(ValueError, match="column 't' has the class '4', expected one of 1, 2, 3"):
-        target.encode(numbers(1, 4))
+    assert target.truth(numbers(1, 4)).tolist() == ["1", "4"]
 
 
 @pytest.mark.parametrize(

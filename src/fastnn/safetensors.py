@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -79,7 +78,7 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """
     target = os.path.realpath(path)  # a symbolic link stays one
     folder = os.path.dirname(target)
-    unfinished = os.path.join(folder, f".fastnn-{secrets.token_hex(8)}.tmp")
+    unfinished = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
     try:
         try:
             with open(unfinished, "xb") as file:

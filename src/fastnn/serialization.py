@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from . import validation
+
 T = TypeVar("T")
 
 _custom: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default={})  # noqa: B039 - it is never changed
@@ -52,7 +54,7 @@ def deserialize(name: str, description: Any, kind: type[T], known: Mapping[str, 
     class_name, classes = description.get("class_name"), {**known, **_custom.get()}
     if not isinstance(class_name, str) or class_name not in classes:
         raise ValueError(
-            f"{name}'s class_name is {class_name!r}, expected one of {', '.join(map(repr, classes))}; "
+            f"{name}'s class_name is {class_name!r}, expected one of {validation.listed(map(repr, classes))}; "
             "custom_objects takes classes of your own"
         )
     found = classes[class_name]

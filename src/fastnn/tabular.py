@@ -19,7 +19,7 @@ import numpy as np
 
 from . import validation
 
-__all__ = ["Category", "Features", "Number", "Target", "read"]
+__all__ = ["Category", "Features", "Number", "Target", "is_known", "read"]
 
 Table = Mapping[str, np.ndarray]
 
@@ -32,6 +32,14 @@ _MOST_CLASSES = 20
 
 # Standard deviations from the mean: what is further off, by mistake or not, must not overflow in a network's float32.
 _FURTHEST = 1e6
+
+
+def is_known(column: np.ndarray) -> np.ndarray:
+    """Which rows are not missing, (N,)."""
+    if column.dtype == object:
+        return np.array([value is not None for value in column], bool)
+    finite: np.ndarray = np.isfinite(column)
+    return finite
 
 
 def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, np.ndarray]:
@@ -82,13 +90,16 @@ def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, 
         raise ValueError(f"{where} has no rows")
     table = {}
     for series in frame:
-        kind, values = series.dtype, series
-        if kind in (pl.Date, pl.Datetime):
-            values = values.dt.timestamp("ms") / 86_400_000
-        if values.name in text or kind in (pl.String, pl.Boolean, pl.Categorical, pl.Enum):
-            table[series.name] = np.array(values.cast(pl.String).to_list(), object)
-        elif values.dtype.is_numeric() or kind == pl.Null:
-            table[series.name] = values.cast(pl.Float64).fill_null(math.nan).to_numpy()
+        kind = series.dtype
+        if kind in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) or series.name in text:
+            values = series.cast(pl.String).to_list()
+            if {str(value).lower() for value in set(values) - {None}} <= {"false", "true"}:
+                values = [value and value.lower() for value in values]  # however they are written, here or there
+            table[series.name] = np.array(values, object)
+        elif kind in (pl.Date, pl.Datetime):
+            table[series.name] = (series.dt.timestamp("ms") / 86_400_000).fill_null(math.nan).to_numpy()
+        elif kind.is_numeric() or kind == pl.Null:
+            table[series.name] = series.cast(pl.Float64).fill_null(math.nan).to_numpy()
         else:
             raise ValueError(f"{where} has the column {series.name!r} of type {kind}, expected numbers, dates or text")
     return table
@@ -114,7 +125,7 @@ class Number:
     @classmethod
     def fit(cls, name: str, column: np.ndarray) -> Self | str:
         """Of the numbers of training, or why they are of no use."""
-        there = np.isfinite(column)
+        there = is_known(column)
         mean, scale = _moments(column[there])
         if not there.any():
             return "it is empty"
@@ -124,7 +135,7 @@ class Number:
 
     def encode(self, column: np.ndarray) -> np.ndarray:
         """The matrix (N, width)."""
-        there = np.isfinite(column)
+        there = is_known(column)
         with np.errstate(over="ignore"):
             values = (np.where(there, column, self.mean) - self.mean) / self.scale
         values = np.clip(values, -_FURTHEST, _FURTHEST)
@@ -257,12 +268,15 @@ class Target:
     classes : list of str or None
         In order; None for a number.
     mean, scale : float
+    text : bool
+        Whether the classes are text, and not numbers.
     """
 
     name: str
     classes: list[str] | None
     mean: float = 0.0
     scale: float = 1.0
+    text: bool = False
 
     @classmethod
     def fit(cls, name: str, column: np.ndarray, task: str = "auto") -> Self:
@@ -297,7 +311,7 @@ class Target:
             raise ValueError(
                 f"column {name!r} has {len(kinds)} classes in {len(column)} rows, expected at least two rows for each"
             )
-        return cls(name, kinds)
+        return cls(name, kinds, text=column.dtype == object)
 
     @property
     def units(self) -> int:
@@ -305,23 +319,15 @@ class Target:
         return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
 
     def encode(self, column: np.ndarray) -> np.ndarray:
-        """What the network is trained on, (N,): numbers less their mean over their scale, or the classes' numbers.
-
-        Raises
-        ------
-        ValueError
-            For a class that training had not.
-        """
+        """What the network is trained on, (N,): numbers less their mean over their scale, or the classes' numbers."""
         if self.classes is None:
             return (_numbers(self.name, column) - self.mean) / self.scale
         place = {label: i for i, label in enumerate(self.classes)}
-        labels = _labels(column)
-        unknown = sorted(set(labels) - place.keys())
-        if unknown:
-            raise ValueError(
-                f"column {self.name!r} has the class {unknown[0]!r}, expected one of {validation.listed(self.classes)}"
-            )
-        return np.array([place[label] for label in labels])
+        return np.array([place[label] for label in _labels(column)])
+
+    def truth(self, column: np.ndarray) -> np.ndarray:
+        """What `decode` should have predicted: numbers, or classes."""
+        return _numbers(self.name, column) if self.classes is None else np.array(_labels(column), object)
 
     def decode(self, outputs: np.ndarray) -> dict[str, list[Any]]:
         """Predictions from outputs (N, units): a column of them and, for classes, one of the probability of each."""

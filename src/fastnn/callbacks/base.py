@@ -118,7 +118,8 @@ def _of_class(kind: Any) -> frozenset[str]:
 def _wants(callback: Callback) -> frozenset[str]:
     """Of what batches a callback has hooks, by its class or of its own."""
     own = vars(callback)
-    return _of_class(type(callback)).union(what for what, hooks in _BATCHES.items() for h in hooks if h in own)
+    kind: Any = type(callback)
+    return _of_class(kind).union(what for what, hooks in _BATCHES.items() for h in hooks if h in own)
 
 
 class CallbackList(Callback):

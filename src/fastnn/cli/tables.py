@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..models.saving import read as read_model
 from ..models.saving import write as write_model
 from ..optimizers import Adam
 from ..safetensors import replace_file
-from ..tabular import Category, Features, Target
+from ..tabular import Category, Features, Target, is_known
 from ..tabular import read as read_table
 from ..validation import listed
 
@@ -38,13 +39,13 @@ def train(arguments: argparse.Namespace) -> None:
     rows = len(next(iter(table.values())))
     print(f"{arguments.data}: {rows} rows, {len(table)} columns")
     labels = _column(table, arguments.target, arguments.data)
-    known = np.array([value is not None for value in labels]) if labels.dtype == object else np.isfinite(labels)
-    if not known.any():
+    known = np.flatnonzero(is_known(labels))
+    if not known.size:
         raise ValueError(f"argument --target: column {arguments.target!r} is empty")
     target = Target.fit(arguments.target, labels[known], arguments.task)
 
     # Rows are drawn, not taken from the end: tables are often sorted.
-    order = np.random.default_rng(arguments.seed).permutation(np.flatnonzero(known))
+    order = np.random.default_rng(arguments.seed).permutation(known)
     held_out = round(arguments.validation_split * len(order))
     if held_out >= len(order) or (arguments.validation_split and not held_out):
         raise ValueError(
@@ -53,8 +54,8 @@ def train(arguments: argparse.Namespace) -> None:
         )
     training, validation = order[held_out:], order[:held_out]
     features = Features.fit({name: c[training] for name, c in table.items() if name != target.name})
-    x, y = features.encode(table), target.encode(np.where(known, labels, labels[known][0]))
-    _describe(features, target, labels.dtype == object, rows - int(known.sum()), len(training), held_out)
+    x = features.encode(table)
+    _describe(features, target, rows - known.size, len(training), held_out)
 
     model = Sequential(
         [
@@ -69,10 +70,10 @@ def train(arguments: argparse.Namespace) -> None:
     try:
         model.fit(
             x[training],
-            y[training],
+            target.encode(labels[training]),
             batch_size=arguments.batch_size,
             epochs=arguments.epochs,
-            validation_data=(x[validation], y[validation]) if held_out else None,
+            validation_data=(x[validation], target.encode(labels[validation])) if held_out else None,
             callbacks=best,
         )
     finally:
@@ -81,10 +82,11 @@ def train(arguments: argparse.Namespace) -> None:
     if best.best is None:
         raise ValueError("the loss is no number after any epoch: a lower --learning-rate may help")
     shown, name = (validation, "validation") if held_out else (training, "training")
-    predicted = best.best.predict(x[shown])
-    baseline = _baseline(target, y[training], len(shown))
-    for score, value in _scores(target, y[shown], predicted).items():
-        print(f"{score:<11} {value:.4g} on {name}; {_scores(target, y[shown], baseline)[score]:.4g} {_BASELINE[score]}")
+    predicted = target.decode(best.best.predict(x[shown]))["prediction"]
+    guess, how = _guess(target, labels[training])
+    baseline = _scores(target, labels[shown], [guess] * len(shown))
+    for score, value in _scores(target, labels[shown], predicted).items():
+        print(f"{score:<11} {value:.4g} on {name}; {baseline[score]:.4g} by {how}")
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -98,7 +100,7 @@ def predict(arguments: argparse.Namespace) -> None:
             raise ValueError("its preprocessing does not fit its layers")
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{str(arguments.model)!r} is no model that `fastnn train` made: {error!r}") from error
-    table = read_table(arguments.data, [*features.text, *([target.name] if target.classes else [])])
+    table = read_table(arguments.data, [*features.text, *([target.name] if target.text else [])])
     try:
         outputs = model.predict(features.encode(table))
     except ValueError as error:
@@ -114,11 +116,11 @@ def predict(arguments: argparse.Namespace) -> None:
     replace_file(arguments.output, [text.getvalue().encode()])
     print(f"{arguments.output}: {len(outputs)} predictions of {target.name}")
     if target.name in table:
-        labels = table[target.name]
-        known = np.array([value is not None for value in labels]) if labels.dtype == object else np.isfinite(labels)
-        if known.any():
-            scores = _scores(target, target.encode(labels[known]), outputs[known])
-            print(", ".join(f"{score} {value:.4g}" for score, value in scores.items()), f"on {known.sum()} rows")
+        known = np.flatnonzero(is_known(table[target.name]))
+        if known.size:
+            predicted = [columns["prediction"][row] for row in known]
+            scores = _scores(target, table[target.name][known], predicted)
+            print(", ".join(f"{score} {value:.4g}" for score, value in scores.items()), f"on {known.size} rows")
 
 
 class _Best(Callback):
@@ -169,13 +171,11 @@ def _column(table: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarra
     return table[name]
 
 
-def _describe(
-    features: Features, target: Target, text: bool, without_target: int, training: int, validation: int
-) -> None:
+def _describe(features: Features, target: Target, without_target: int, training: int, validation: int) -> None:
     if target.classes is None:
         print(f"target      {target.name}: a number, so regression (--task classification takes it for classes)")
     else:
-        hint = "" if text else " (--task regression takes it for a number)"
+        hint = "" if target.text else " (--task regression takes it for a number)"
         print(f"target      {target.name}: the classes {listed(target.classes)}, so classification{hint}")
     categories = sum(isinstance(column, Category) for column in features.columns)
     numbers = len(features.columns) - categories
@@ -198,30 +198,21 @@ def _loss(target: Target) -> str:
     return "binary_crossentropy" if target.units == 1 else "sparse_categorical_crossentropy"
 
 
-_BASELINE = {
-    "accuracy": "by the most frequent class",
-    "RMSE": "by the mean",
-    "R²": "by the mean",
-}
-
-
-def _baseline(target: Target, y: np.ndarray, rows: int) -> np.ndarray:
-    """Outputs (rows, units) of a model that knows the targets of training alone, and no features."""
+def _guess(target: Target, column: np.ndarray) -> tuple[Any, str]:
+    """The best prediction that knows the targets of training alone, and what it is."""
+    truth = target.truth(column)
     if target.classes is None:
-        return np.full((rows, 1), y.mean())
-    most_frequent = np.bincount(y.astype(int)).argmax()
-    one = [most_frequent] if target.units == 1 else np.arange(target.units) == most_frequent
-    return np.tile(np.asarray(one, float), (rows, 1))
+        return truth.mean(), "the mean"
+    return Counter(truth.tolist()).most_common(1)[0][0], "the most frequent class"
 
 
-def _scores(target: Target, y: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-    """How well outputs (N, units) predict y, as `Target.encode` made it, in the target's own units."""
+def _scores(target: Target, column: np.ndarray, predicted: list[Any]) -> dict[str, float]:
+    """How well a column of targets was predicted."""
+    truth = target.truth(column)
     if target.classes is not None:
-        predicted = outputs[:, 0] > 0.5 if target.units == 1 else outputs.argmax(axis=1)
-        return {"accuracy": float((predicted == y).mean())}
-    error = float(np.square(outputs[:, 0] - y).mean())
-    spread = float(y.var())
-    return {"RMSE": math.sqrt(error) * target.scale, "R²": 1 - error / spread if spread else math.nan}
+        return {"accuracy": float(np.mean(truth == np.array(predicted, object)))}
+    error, spread = float(np.square(truth - predicted).mean()), float(truth.var())
+    return {"RMSE": math.sqrt(error), "R²": 1 - error / spread if spread else math.nan}
 
 
 def _format(value: Any) -> str:

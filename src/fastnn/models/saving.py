@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import math
 import os
@@ -79,7 +80,7 @@ class Persistent(Network):
             "weighted_metrics": [_described(metric) for metric in self._metric_names[1]],
         }
 
-    def save(self, filepath: Path) -> None:
+    def save(self, filepath: Path, overwrite: bool = True) -> None:
         """Write everything to one safetensors file: `load_model` returns the model, whose training goes on to the bit.
 
         The file has the weights, the layers, how the model was compiled, the optimizer's state, the seed and the number
@@ -90,19 +91,23 @@ class Persistent(Network):
         ----------
         filepath : str or path-like
             Its ending does not matter; ``.safetensors`` tells others what it is.
+        overwrite : bool
+            Whether a file that is there may be replaced.
 
         Raises
         ------
         TypeError
             Where something cannot be described in JSON: a learning rate that is a function, for one.
         OSError
-            Where the file cannot be written.
+            Where the file cannot be written, or is there and must not be replaced.
         """
+        _may_write(filepath, overwrite)
         write(self, filepath)
 
-    def save_weights(self, filepath: Path) -> None:
-        """Write the weights alone to a safetensors file, for `load_weights`."""
+    def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write the weights alone to a safetensors file, for `load_weights`; the arguments are those of `save`."""
         self._need_build()
+        _may_write(filepath, overwrite)
         _write(filepath, self._work(lambda _: _copies(self._named_weights())), None)
 
     def load_weights(self, filepath: Path | Mapping[str, Any]) -> None:
@@ -200,7 +205,7 @@ def _described(metric: Any) -> Any:
     return metric if isinstance(metric, str) else metrics.serialize(metrics.get(metric))
 
 
-def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> Sequential:
+def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None, compile: bool = True) -> Sequential:
     """The model that `Sequential.save` wrote: weights, compilation, optimizer's state and all.
 
     It is safe to load a file from a stranger: there is no code in it, and it takes no more memory than its size tells.
@@ -210,6 +215,8 @@ def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None)
     filepath : str or path-like
     custom_objects : dict, optional
         Your own classes, by name, where the model has any: layers, losses, schedules, initializers.
+    compile : bool
+        Whether to compile it as it was, with its optimizer's state; prediction does without.
 
     Raises
     ------
@@ -230,7 +237,7 @@ def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None)
     >>> (again.parameters == model.parameters).all()
     True
     """
-    return read(filepath, custom_objects)[0]
+    return read(filepath, custom_objects, compile)[0]
 
 
 def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -254,7 +261,9 @@ def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = N
     _write(filepath, arrays, _plain("model", description))
 
 
-def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tuple[Sequential, Any]:
+def read(
+    filepath: Path, custom_objects: Mapping[str, type] | None = None, compile: bool = True
+) -> tuple[Sequential, Any]:
     """`load_model`, and the notes that `write` was given."""
     from .sequential import Sequential  # which imports this module
 
@@ -266,14 +275,14 @@ def read(filepath: Path, custom_objects: Mapping[str, type] | None = None) -> tu
         )
     with custom_object_scope(custom_objects):
         try:
-            return _make(Sequential, json.loads(metadata["model"]), arrays)
+            return _make(Sequential, json.loads(metadata["model"]), arrays, compile)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             why = f"{error} is not there" if isinstance(error, KeyError) else error
             raise ValueError(f"{where} holds no model that can be made: {why}") from error
 
 
 def _make(
-    kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray]
+    kind: type[Sequential], description: dict[str, Any], arrays: Mapping[str, np.ndarray], compile: bool
 ) -> tuple[Sequential, Any]:
     n_in, config = description["n_in"], description["config"]
     _check_sizes([layers_.deserialize(layer) for layer in config["layers"]], n_in, arrays)
@@ -282,7 +291,7 @@ def _make(
         model.build(n_in)
     own = {} if model._engine is None else model._named_weights()
     _assign(own, {name: a for name, a in arrays.items() if name in own}, model.dtype)
-    if description["compile"] is not None:
+    if compile and description["compile"] is not None:
         model.compile(**description["compile"])
         assert model.optimizer is not None
         model.optimizer.set_state({name.removeprefix(_STATE): a for name, a in arrays.items() if name not in own})
@@ -322,6 +331,11 @@ def _assign(own: Mapping[str, np.ndarray], given: Mapping[str, Any], dtype: np.d
             raise ValueError(f"{name} has shape {checked[name].shape}, expected {array.shape}")
     for name, array in own.items():
         array[...] = checked[name]
+
+
+def _may_write(filepath: Path, overwrite: bool) -> None:
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(errno.EEXIST, "the file is there already, expected overwrite=True", os.fspath(filepath))
 
 
 def _copies(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
