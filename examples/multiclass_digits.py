@@ -23,7 +23,7 @@ model.add(keras.layers.Dense(128, use_bias=False))
 model.add(keras.layers.BatchNormalization())
 model.add(keras.layers.Activation("relu"))
 model.add(keras.layers.Dropout(0.2))
-model.add(keras.layers.Dense(64, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-4)))
+model.add(keras.layers.Dense(64, activation="gelu", kernel_regularizer=keras.regularizers.L2(1e-4)))
 model.add(keras.layers.Dense(10, activation="softmax"))
 model.compile(
     optimizer=keras.optimizers.Adam(learning_rate=3e-3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,13 @@ def test_a_script_of_keras_runs(name: str, tmp_path: Path) -> None:
 def test_one_import_makes_it_keras_s(name: str) -> None:
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert re.findall(r"^.*fastnn.*$", text, re.MULTILINE) == ["import fastnn as keras"]
+
+
+def test_every_optimizer_reads_the_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "optimizers_on_digits.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 13
+    assert {line.split()[1].partition("(")[0] for line in lines} == {
+        *("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Adamax", "Nadam", "Lion")
+    }
+    assert min(float(line.split()[0]) for line in lines) >= 0.96
