@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import serialization
+from ..serialization import serialize
 from .base import Input, Layer
 from .dense import Dense
 from .normalization import BatchNormalization, LayerNormalization, Normalization
@@ -40,11 +42,6 @@ _CLASSES: dict[str, type[Layer]] = {
 }
 
 
-def serialize(layer: Layer) -> dict[str, Any]:
-    """Class and configuration of a layer, as JSON can hold them; not its weights."""
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
-
-
 def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
     """The layer that `serialize` described, with no weights yet.
 
@@ -53,8 +50,5 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] |
     ValueError
         For a class that is neither a layer of fastnn nor in `custom_objects`.
     """
-    classes = {**_CLASSES, **(custom_objects or {})}
-    name = config["class_name"]
-    if name not in classes:
-        raise ValueError(f"layer is of class {name!r}, expected one of {', '.join(classes)}, or in custom_objects")
-    return classes[name].from_config(config["config"])
+    with serialization.custom_object_scope(custom_objects):
+        return serialization.deserialize("layer", config, Layer, _CLASSES)

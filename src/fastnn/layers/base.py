@@ -83,6 +83,12 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or ''} {self.n_in or '?'} → {self.n_out or '?'}>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is a layer that no model has yet, with no weights."""
+        arrays = {name for w in self._declared for name in (w.name, f"{w.name}_gradient")}
+        state = {name: value for name, value in vars(self).items() if name not in arrays}
+        return state | {"_engine": None, "_place": -1, "_declared": [], "index": None, "n_in": None, "n_out": None}
+
     # ---- what an own layer overrides --------------------------------------------------------------------------------
 
     def build(self, n_in: int) -> int:
@@ -169,6 +175,11 @@ class Layer:
         """Let `build` declare the weights anew; returns the number of outputs."""
         self.dtype, self._declared = dtype, []
         return validation.integer(f"the result of build of {self!r}", self.build(n_in), low=1)
+
+    @property
+    def declared_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the declared weights."""
+        return {w.name: w.shape for w in self._declared}
 
     @property
     def trainable_sizes(self) -> list[int]:

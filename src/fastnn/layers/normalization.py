@@ -245,9 +245,8 @@ class Normalization(Layer):
         self.axis = None if axis is None else _last_axis(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"mean is {mean!r} and variance is {variance!r}, expected both or neither")
-        self._given = mean is not None
         self._found: tuple[np.ndarray, np.ndarray] | None = None
-        if self._given:
+        if mean is not None:
             self._found = tuple(_statistic(n, v) for n, v in (("mean", mean), ("variance", variance)))  # type: ignore
         self.invert = bool(invert)
 
@@ -298,14 +297,19 @@ class Normalization(Layer):
 
     def refresh(self) -> None:
         center, factor, shift = self._constants
-        deviation = np.maximum(np.sqrt(self.variance), self.dtype.type(1e-7))  # Keras's epsilon
         if self.invert:
-            factor[...], shift[...] = deviation, self.mean
+            factor[...], shift[...] = self.deviation, self.mean
         else:
-            center[...], factor[...] = self.mean, 1 / deviation
+            center[...], factor[...] = self.mean, 1 / self.deviation
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """√variance (in,), at least Keras's 1e-7."""
+        result: np.ndarray = np.maximum(np.sqrt(self.variance), self.dtype.type(1e-7))
+        return result
 
     def get_config(self) -> dict[str, Any]:
-        given = [v.tolist() for v in self._found] if self._given and self._found is not None else [None, None]
+        given = [None, None] if self._found is None else [v.tolist() for v in self._found]
         return {
             "axis": self.axis,
             "mean": given[0],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import activations, threads, validation
+from .. import activations, threads, utils, validation
 from ..kernels import core
 from ..layers import Activation, Dense, Dropout, Flatten, Input, Layer, Rescaling
 
@@ -25,11 +25,7 @@ class Network:
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
         self.name = name or "sequential"
-        self.seed = (
-            int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-            if seed is None
-            else validation.integer("seed", seed, high=2**64 - 1)
-        )
+        self.seed = utils.new_seed() if seed is None else validation.integer("seed", seed, high=2**64 - 1)
         self.dtype = validation.real_dtype("dtype", dtype)
         self.layers: list[Layer] = []
         self._engine: Any = None
