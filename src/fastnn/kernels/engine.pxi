@@ -351,7 +351,7 @@ cdef class Engine(Network):
                                    NULL, call, work): return
             c += rows
             if self.meet(call, member, 2): return
-        self.move_all(member, members)
+        if not self.backward_done: self.move_all(member, members)      # once, however often the same pass is gone back
 
     cdef void infer_member(self, Call* call, int member, int members) noexcept nogil:
         """Outputs, losses or both of all samples, each member on its share of a chunk; nothing is shared but the sums."""
@@ -539,9 +539,10 @@ cdef class Engine(Network):
         return call.loss
 
     def layer_output(self, int layer):
-        """A copy (N, n_out) of a layer's output of forward_all(), activated."""
-        cdef Layer* d = &self.layers[layer]
+        """A copy (N, n_out) of a layer's output of forward_all(), activated; of the input where layer is -1."""
+        cdef Layer* d = &self.layers[max(layer, 0)]
         cdef ix rows = self.kept_rows()
+        if layer < 0: return copy_rows(self.input, rows, d.n_in, self.input_ld)
         cdef cnp.ndarray out = copy_rows(d.output, rows, d.n_out, d.ld)
         if self.fused and layer == self.n_layers - 1: activate(d.activation, d.alpha, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
         return out
@@ -549,6 +550,8 @@ cdef class Engine(Network):
     def layer_delta(self, int layer):
         """A copy (N, n_out) of the gradient with respect to a layer's pre-activations, of backward_all()."""
         if self.forward_rows and not self.backward_done: raise ValueError("the buffers hold no backward pass: call backward() first")
+        if layer < min(self.first_trained, self.n_layers - 1):
+            raise ValueError("the layer has no delta: no gradient goes below the first layer that is trained")
         return copy_rows(self.layers[layer].delta, self.kept_rows(), self.layers[layer].n_out, self.layers[layer].ld)
 
     cdef ix kept_rows(self) except -1:
