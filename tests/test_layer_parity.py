@@ -21,7 +21,7 @@ WEIGHTS = dict(
 
 
 def near(got: np.ndarray, expected: np.ndarray) -> None:
-    """Whether each row or vector is within 1e-6 of its size; Keras computes some layers in float32 whatever the dtype."""
+    """Whether each row or vector is within 1e-6 of its size; Keras computes some layers in float32 in any dtype."""
     assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
     size = np.abs(expected).max(axis=-1, keepdims=True, initial=1e-30)
     assert (np.abs(got - expected) / size).max(initial=0) < 1e-6

@@ -1,7 +1,7 @@
 """Make layers.npz: what Keras 3's layers compute, for the tests, which need no Keras.
 
-``KERAS_BACKEND=jax JAX_ENABLE_X64=1 python tests/data/make_layers.py``, with keras and jax installed (made with 3.15 and
-0.10).
+``KERAS_BACKEND=jax JAX_ENABLE_X64=1 python tests/data/make_layers.py``, with keras and jax installed (made with 3.15
+and 0.10).
 
 Layers are written as the expressions that make them, in Keras and in fastnn.  Each stands between two dense layers, in
 float32 and in float64.  Of each there are the weights, and for three batches of different sizes, without a step between

@@ -1,7 +1,7 @@
 """The engine's normalizations, dropout and affine layers against the reference, in every build.
 
-Below the layer under test there is a dense one, linear: its outputs are the layer's inputs x, and its delta the gradient
-with respect to them.  The loss hands over a gradient of the test's own.
+Below the layer under test there is a dense one, linear: its outputs are the layer's inputs x, and its delta the
+gradient with respect to them.  The loss hands over a gradient of the test's own.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def run(
     gamma, d_gamma = own[0] if scale else nothing
     beta, d_beta = own[-1] if center else nothing
     return Run(
-        engine, gradients, data, x, z, engine.layer_delta(1), engine.layer_delta(0), gamma, beta, d_gamma, d_beta, moving,
-        more.get("moving", []),
+        engine, gradients, data, x, z, engine.layer_delta(1), engine.layer_delta(0), gamma, beta, d_gamma, d_beta,
+        moving, more.get("moving", []),
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ cdef struct Call:
     bint losses                # of an inference: compute them
     bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
     bint leave[5]              # what was decided at each meeting; see Engine.meet
+    uint64_t float_mode        # of the caller: Python code works in it
     double next_signal_check
     double next_progress
     double work_since_check    # multiply-adds
@@ -108,25 +109,31 @@ cdef class Engine(Network):
         cdef Layer* d = &self.layers[l]
         cdef ix lda
         cdef const real* a = self.input_of(l, training, &lda)
+        restore_subnormals(call.float_mode)
         try:
             result = self.own_layers[l].forward(copy_rows(a + base*lda, rows, d.n_in, lda), training)
+            self.own_layers[l].check_arrays()
             fill_rows(result, f"the result of forward of layer {self.own_layers[l].name!r}", d.output + base*d.ld, rows, d.n_out, d.ld)
         except BaseException as error:             # raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef void call_own_layer_back(self, int l, ix base, ix rows, Call* call) noexcept with gil:
         """The gradient with respect to the layer's inputs, into the delta of the layer before; it fills those of its own
         parameters itself."""
         cdef Layer* d = &self.layers[l]
         cdef Layer* e = &self.layers[l - 1]
+        restore_subnormals(call.float_mode)
         try:
             result = self.own_layers[l].backward(copy_rows(d.delta + base*d.ld, rows, d.n_out, d.ld))
+            self.own_layers[l].check_arrays()
             if l > self.first_trained:
                 fill_rows(result, f"the result of backward of layer {self.own_layers[l].name!r}", e.delta + base*e.ld, rows, e.n_out, e.ld)
         except BaseException as error:
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef void call_own_loss(self, ix base, ix rows, double scale, Call* call) noexcept with gil:
         """Member 0, between two meetings: row_loss and the last layer's delta of samples base .. base + rows."""
@@ -134,6 +141,7 @@ cdef class Engine(Network):
         cdef cnp.ndarray y, p, w
         cdef ix r, j
         cdef double total
+        restore_subnormals(call.float_mode)
         try:
             p = copy_rows(d.output + base*d.ld, rows, d.n_out, d.ld)
             if self.y_labels:
@@ -150,6 +158,7 @@ cdef class Engine(Network):
         except BaseException as error:             # raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     # ---- a step, by each member of the team -------------------------------------------------------------------------
 
@@ -396,6 +405,7 @@ cdef class Engine(Network):
         self.look_around_with_gil(call, now)
 
     cdef void look_around_with_gil(self, Call* call, double now) noexcept with gil:
+        restore_subnormals(call.float_mode)
         try:
             PyErr_CheckSignals()
             if self.progress is not None and now >= call.next_progress:
@@ -404,9 +414,12 @@ cdef class Engine(Network):
         except BaseException as error:             # KeyboardInterrupt above all; raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef int run(self, team_function function, Call* call, int threads) except -1:
         call.engine = <PyObject*>self
+        call.float_mode = flush_subnormals()
+        restore_subnormals(call.float_mode)
         call.next_signal_check = seconds() + SIGNAL_SECONDS
         call.next_progress = call.next_signal_check
         with nogil: team_run(function, call, threads, &call.barrier)

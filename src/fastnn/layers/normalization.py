@@ -260,19 +260,21 @@ class Normalization(Layer):
             For data of another number of inputs than the model's, empty or not finite.
         """
         x = validation.real("data", data, "an array (N, in)")
-        x = x.reshape(len(x), -1) if x.ndim != 1 else x[:, np.newaxis]
-        if x.size == 0:
-            raise ValueError(f"data has shape {x.shape}, expected at least one sample")
+        if x.ndim == 0 or x.size == 0:
+            raise ValueError(f"data has shape {x.shape}, expected at least one sample and one column")
+        x = x.reshape(len(x), -1)
         if self.n_in is not None and x.shape[1] != self.n_in:
             raise ValueError(f"data has {x.shape[1]} columns, expected {self.n_in} as the model's layer")
         axis = 0 if self.axis is not None else None
-        mean = x.mean(axis=axis, dtype=np.float64)
-        variance = np.square(x - mean).mean(axis=axis, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            mean = x.mean(axis=axis, dtype=np.float64)
+            variance = np.square(x - mean).mean(axis=axis, dtype=np.float64)
         if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-            raise ValueError("data has elements that are not finite, expected numbers")
+            raise ValueError("data has elements that are not finite, or too large to square, expected numbers")
         self._found = np.asarray(mean), np.asarray(variance)
         if self._engine is not None:
             self._assign(self.mean, self.variance)
+            self.refresh()
 
     def build(self, n_in: int) -> int:
         if self._found is not None:
