@@ -228,7 +228,8 @@ def test_a_predictor_predicts_the_same(dtype: str, rows: int) -> None:
     stack = [
         Input((4,)), Rescaling(0.5, 1.0), Normalization(mean=[1, 2, 3, 4], variance=2), Dropout(0.3), Dense(17, "tanh"),
         BatchNormalization(center=False), Activation("softmax"), Dense(1), LayerNormalization(), Activation("tanh"),
-        Dense(3), Activation("relu"), BatchNormalization(), Dropout(0.5), Normalization(mean=1, variance=4, invert=True),
+        Dense(3), Activation("relu"), BatchNormalization(), Dropout(0.5),
+        Normalization(mean=1, variance=4, invert=True),
     ]  # fmt: skip
     model = Sequential(stack, seed=1, dtype=dtype)
     x = np.random.default_rng(0).standard_normal((rows, 4)).astype(dtype)
