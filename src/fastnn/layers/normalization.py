@@ -71,8 +71,9 @@ class _Affine(Layer):
 class BatchNormalization(_Affine):
     """z = gamma·(x - μ)/√(σ² + ε) + beta, with mean μ and variance σ² of each input over the batch.
 
-    Inference takes moving averages of both, m ← momentum·m + (1 - momentum)·batch, with the biased variance as Keras 3
-    does.  A batch is worked on as a whole: memory grows with its size.
+    The gradient with respect to x goes through μ and σ² as well.  Inference takes moving averages of both, m ←
+    momentum·m + (1 - momentum)·batch, with the biased variance as Keras 3 does; a backward pass moves them.  A batch is
+    worked on as a whole: memory grows with its size.
 
     Parameters
     ----------
@@ -248,7 +249,10 @@ class Normalization(Layer):
         self._given = mean is not None
         self._found: tuple[np.ndarray, np.ndarray] | None = None
         if self._given:
-            self._found = tuple(_statistic(n, v) for n, v in (("mean", mean), ("variance", variance)))  # type: ignore
+            self._found = (
+                validation.number_or_vector("mean", mean),
+                validation.number_or_vector("variance", variance, low=0),
+            )
         self.invert = bool(invert)
 
     def adapt(self, data: Any) -> None:
@@ -279,8 +283,7 @@ class Normalization(Layer):
     def build(self, n_in: int) -> int:
         if self._found is not None:
             for name, value in zip(("mean", "variance"), self._found, strict=True):
-                if value.shape not in ((), (n_in,)):
-                    raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n_in},)")
+                validation.fits(name, value, n_in)
         self.add_weight("mean", (n_in,), "zeros", trainable=False)
         self.add_weight("variance", (n_in,), "ones", trainable=False)
         return n_in
@@ -321,12 +324,3 @@ def _last_axis(axis: int) -> int:
     if axis not in (-1, 1) or isinstance(axis, bool):
         raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")
     return -1
-
-
-def _statistic(name: str, value: Any) -> np.ndarray:
-    result = validation.real(name, value, "a number or a vector").astype(np.float64)
-    low = 0 if name == "variance" else -np.inf
-    if result.ndim > 1 or not (np.isfinite(result) & (result >= low)).all():
-        least = ", at least 0" if name == "variance" else ""
-        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them{least}")
-    return result

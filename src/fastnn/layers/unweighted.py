@@ -95,12 +95,12 @@ class Rescaling(Layer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, name: str | None = None) -> None:
         super().__init__(name)
-        self.scale, self.offset = _numbers("scale", scale), _numbers("offset", offset)
+        self.scale = validation.number_or_vector("scale", scale)
+        self.offset = validation.number_or_vector("offset", offset)
 
     def build(self, n_in: int) -> int:
-        for name, value in (("scale", self.scale), ("offset", self.offset)):
-            if value.shape not in ((), (n_in,)):
-                raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n_in},)")
+        validation.fits("scale", self.scale, n_in)
+        validation.fits("offset", self.offset, n_in)
         return n_in
 
     def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -109,10 +109,3 @@ class Rescaling(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale.tolist(), "offset": self.offset.tolist(), **super().get_config()}
-
-
-def _numbers(name: str, value: Any) -> np.ndarray:
-    result = validation.real(name, value, "a number or a vector").astype(np.float64)
-    if result.ndim > 1 or not np.isfinite(result).all():
-        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them")
-    return result
