@@ -16,12 +16,6 @@ cdef inline real sign_of(real x) noexcept nogil:
     return choose(x < R(0), R(-1), s)
 
 
-cdef inline real clip(real x, real low, real high) noexcept nogil:
-    """Keeps NaN."""
-    x = choose(x < low, low, x)
-    return choose(x > high, high, x)
-
-
 cdef inline real outside(real x, real low, real high, real otherwise) noexcept nogil:
     """0 where a clip to [low, high] acts on x."""
     otherwise = choose(x < low, R(0), otherwise)
@@ -281,6 +275,25 @@ cdef void elementwise(const Loss* o, ix n, const real* y, const real* p, real c,
     elif o.kind == BINARY_FOCAL_FROM_LOGITS: each(binary_focal_from_logits, o, n, y, p, c, value, gradient)
     elif o.kind == HINGE: each(hinge, o, n, y, p, c, value, gradient)
     elif o.kind == SQUARED_HINGE: each(squared_hinge, o, n, y, p, c, value, gradient)
+
+
+cdef inline void each_gradient(formula of, const Loss* loss, ix n, const real* y, const real* p, real scale,
+                               real* gradient) noexcept nogil:
+    cdef ix i
+    cdef real v, g
+    for i in range(n):
+        of(loss, y[i], p[i], &v, &g)
+        gradient[i] = scale*g
+
+
+cdef inline bint has_gradient_alone(const Loss* o) noexcept nogil:
+    return o.kind == MEAN_SQUARED_ERROR or o.kind == BINARY_CROSSENTROPY_FROM_LOGITS
+
+
+cdef inline void gradient_alone(const Loss* o, ix n, const real* y, const real* p, real c, real* gradient) noexcept nogil:
+    """What elementwise() makes of the gradient, for steps so small that the value, a logarithm, takes a fifth of one."""
+    if o.kind == MEAN_SQUARED_ERROR: each_gradient(squared_error, o, n, y, p, c, gradient)
+    else: each_gradient(binary_crossentropy_from_logits, o, n, y, p, c, gradient)
 
 
 cdef inline double row_divisor(const Loss* loss, ix K) noexcept nogil:
