@@ -135,6 +135,8 @@ def test_three_axes() -> None:
     flat = x.reshape(6, -1)
     assert model.predict(x).tobytes() == model.predict(flat).tobytes()
     assert model.predict(flat).tobytes() == model.forward(x).tobytes()
+    assert model.predictor(6)(x).tobytes() == model.predictor(6)(flat).tobytes() == model.predict(x).tobytes()
+    model.forward(x)
     np.testing.assert_array_equal(model.layers[1].output, 0.5 * flat)
 
 

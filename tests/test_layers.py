@@ -76,6 +76,17 @@ def test_what_a_dense_layer_is_made_of() -> None:
         (lambda: Dense(3, name=3), TypeError, "name is 3, expected a string"),
         (lambda: Activation("gelus"), ValueError, "activation is 'gelus', expected one of 'linear'"),
         (lambda: Activation(3), TypeError, "activation is 3, expected a name or an object of Activation"),
+        (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope is -1, expected a finite number >= 0"),
+        (lambda: layers.ELU(None), TypeError, "alpha is None, expected a number"),
+        (lambda: layers.Softmax(0), ValueError, "axis is 0, expected -1: samples are rows"),
+        (lambda: layers.ReLU(negative_slope=-1), ValueError, "negative_slope is -1, expected a finite number >= 0"),
+        (lambda: layers.ReLU(3), ValueError, "max_value is 3, negative_slope is 0.0 and threshold is 0.0, expected no"),
+        (
+            lambda: layers.ReLU(6, 0.1),
+            ValueError,
+            "max_value is 6, negative_slope is 0.1 and threshold is 0.0, expected",
+        ),
+        (lambda: layers.ReLU(threshold=1), ValueError, "threshold is 1, expected no threshold, and one of max_value=6"),
         (lambda: Dropout(1.0), ValueError, r"rate is 1\.0, expected a finite number >= 0 and < 1"),
         (lambda: Dropout(-0.1), ValueError, r"rate is -0\.1, expected a finite number >= 0 and < 1"),
         (lambda: Dropout(np.nan), ValueError, "rate is nan, expected a finite number >= 0 and < 1"),
@@ -420,6 +431,14 @@ ALL = [
     lambda: Input((8, 8), name="in"),
     lambda: Dense(3, "tanh", use_bias=False, kernel_regularizer=regularizers.L1(0.5), name="a"),
     lambda: Activation("softmax"),
+    lambda: Activation(activations.leaky_relu.with_parameters(negative_slope=0.125)),
+    lambda: layers.ReLU(),
+    lambda: layers.ReLU(6.0, name="six"),
+    lambda: layers.ReLU(negative_slope=0.25),
+    lambda: layers.LeakyReLU(),
+    lambda: layers.LeakyReLU(0.25),
+    lambda: layers.ELU(0.5),
+    lambda: layers.Softmax(),
     lambda: Dropout(0.25, seed=2**60),
     lambda: Flatten(name="flat"),
     lambda: Rescaling([1.0, 2.0], offset=-1),
@@ -445,6 +464,24 @@ def test_a_layer_from_its_configuration(make: Callable[[], Layer]) -> None:
     assert type(layer)(**layer.get_config()).get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize(
+    ("layer", "activation"),
+    [
+        (layers.ReLU(), activations.relu),
+        (layers.ReLU(6), activations.relu6),
+        (layers.ReLU(negative_slope=0.25), activations.leaky_relu.with_parameters(negative_slope=0.25)),
+        (layers.LeakyReLU(), activations.leaky_relu.with_parameters(negative_slope=0.3)),
+        (layers.ELU(0.5), activations.elu.with_parameters(alpha=0.5)),
+        (layers.Softmax(), activations.softmax),
+    ],
+)
+def test_layers_that_are_activations(layer: Activation, activation: activations.Activation) -> None:
+    assert layer.activation == activation
+    x = np.random.default_rng(0).standard_normal((20, 5)) * 4
+    model = Sequential([Input((5,)), layer], dtype="float64")
+    assert model.predict(x).tobytes() == activation(x).tobytes()
+
+
 def test_every_layer_is_in_the_list() -> None:
     made = {type(make()).__name__ for make in ALL}
     public = {name for name in layers.__all__ if isinstance(vars(layers)[name], type)} - {"Layer"}
@@ -464,9 +501,7 @@ def test_a_layer_of_ones_own_from_its_configuration() -> None:
     other = layers.deserialize(described, custom_objects={"Mine": Mine})
     assert isinstance(other, Mine)
     assert (other.power, other.name) == (3, "cube")
-    with pytest.raises(
-        ValueError, match=r"layer is of class 'Mine', expected one of Activation, .*, or in custom_objects"
-    ):
+    with pytest.raises(ValueError, match=r"layer is of class 'Mine', expected one of ELU, .*, or in custom_objects"):
         layers.deserialize(described)
 
 

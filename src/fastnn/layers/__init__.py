@@ -7,9 +7,10 @@ from typing import Any
 from .base import Input, Layer
 from .dense import Dense
 from .normalization import BatchNormalization, LayerNormalization, Normalization
-from .unweighted import Activation, Dropout, Flatten, Rescaling
+from .unweighted import ELU, Activation, Dropout, Flatten, LeakyReLU, ReLU, Rescaling, Softmax
 
 __all__ = [
+    "ELU",
     "Activation",
     "BatchNormalization",
     "Dense",
@@ -18,8 +19,11 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Normalization",
+    "ReLU",
     "Rescaling",
+    "Softmax",
     "deserialize",
     "serialize",
 ]
@@ -27,6 +31,7 @@ __all__ = [
 _CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
+        ELU,
         Activation,
         BatchNormalization,
         Dense,
@@ -34,8 +39,11 @@ _CLASSES: dict[str, type[Layer]] = {
         Flatten,
         Input,
         LayerNormalization,
+        LeakyReLU,
         Normalization,
+        ReLU,
         Rescaling,
+        Softmax,
     )
 }
 

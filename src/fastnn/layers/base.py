@@ -311,3 +311,10 @@ class Input(Layer):
 def penalty(regularizer: regularizers.Regularizer | None) -> tuple[float, float]:
     """The engine's (l1, l2)."""
     return (regularizer.l1, regularizer.l2) if regularizer else (0.0, 0.0)
+
+
+def last_axis(axis: int) -> int:
+    """-1, which is axis 1 of (samples, outputs)."""
+    if axis not in (-1, 1) or isinstance(axis, bool):
+        raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")
+    return -1

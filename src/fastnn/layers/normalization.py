@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import initializers, regularizers, validation
-from .base import Layer, penalty
+from .base import Layer, last_axis, penalty
 
 
 class _Affine(Layer):
@@ -29,7 +29,7 @@ class _Affine(Layer):
         name: str | None,
     ) -> None:
         super().__init__(name)
-        self.axis = _last_axis(axis)
+        self.axis = last_axis(axis)
         self.epsilon = validation.number("epsilon", epsilon, low=0, open_low=True)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
@@ -243,7 +243,7 @@ class Normalization(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.axis = None if axis is None else _last_axis(axis)
+        self.axis = None if axis is None else last_axis(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"mean is {mean!r} and variance is {variance!r}, expected both or neither")
         self._given = mean is not None
@@ -318,9 +318,3 @@ class Normalization(Layer):
             "invert": self.invert,
             **super().get_config(),
         }
-
-
-def _last_axis(axis: int) -> int:
-    if axis not in (-1, 1) or isinstance(axis, bool):
-        raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")
-    return -1

@@ -308,6 +308,8 @@ class Network:
 
         def convert(x: Any) -> np.ndarray:
             given = validation.array("x", x, self.dtype)
+            if self._input and given.shape == (rows, *self._input.shape):
+                given = given.reshape(rows, -1)  # what a Flatten takes
             if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
                 expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
                 raise ValueError(f"x has shape {given.shape}, expected {expected}")
