@@ -229,7 +229,7 @@ def test_any_number_of_threads_trains_the_same_bytes(n: int, batch_size: int, ca
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", ["classifier", "one output"])
+@pytest.mark.parametrize("case", ["classifier", "one output", "batch normalization", "own layers"])
 def test_any_number_of_rows_for_any_number_of_threads(case: str, dtype: str) -> None:
     # Some members of the team have few rows or none, where one thread has many.
     model = make(case, dtype)

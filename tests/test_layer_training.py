@@ -124,6 +124,16 @@ def test_steps_are_those_of_the_formulas() -> None:
     np.testing.assert_allclose(model.predict(X), inferred.astype(float), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_evaluate_goes_by_the_moving_averages_of_now(threads: int) -> None:
+    fastnn.set_num_threads(threads)
+    model = make("float64")
+    for _ in range(2):
+        value = model.evaluate(X, Y)  # first: whatever the call before has left behind is not it
+        assert value == pytest.approx(((model.predict(X) - Y) ** 2).mean(), rel=1e-12)
+        model.fit(X[:70], Y[:70], verbose=0)
+
+
 def test_a_loss_has_the_penalties_of_gamma_and_beta() -> None:
     stack = [Input((5,)), BatchNormalization(gamma_regularizer="l2", beta_regularizer="l1"), Dense(3)]
     model = Sequential(stack, seed=1, dtype="float64")
