@@ -71,6 +71,10 @@ def test_dense(tmp_path: Path, dtype: str) -> None:
     "layer",
     [
         lambda: layers.Activation("tanh"),
+        lambda: layers.ELU(0.3),
+        lambda: layers.LeakyReLU(0.1),
+        lambda: layers.ReLU(6.0),
+        layers.Softmax,
         layers.BatchNormalization,
         lambda: layers.BatchNormalization(scale=False, epsilon=0.1),
         lambda: layers.BatchNormalization(center=False),
@@ -103,7 +107,8 @@ def test_all_layers_trained(tmp_path: Path, dtype: str) -> None:
     scaler.adapt(x.reshape(200, 6) * 0.5 - 1)
     stack = [layers.Rescaling(0.5, -1), layers.Flatten(), scaler, layers.Dense(16, use_bias=False)]
     stack += [layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.2), layers.Dense(8, "sigmoid")]
-    stack += [layers.LayerNormalization(), layers.Dense(4), layers.Activation("softmax")]
+    stack += [layers.LayerNormalization(), layers.Dense(4), layers.ELU(), layers.Dense(4), layers.LeakyReLU()]
+    stack += [layers.Dense(4), layers.ReLU(), layers.Dense(4), layers.Softmax()]
     assert {type(layer) for layer in stack} == {layers.Layer, layers.Input} ^ set(KINDS)
     model = Sequential([layers.Input((2, 3)), *stack], seed=0, dtype=dtype)
     model.compile("adam", "sparse_categorical_crossentropy")

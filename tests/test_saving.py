@@ -201,8 +201,10 @@ def test_activations(by: Callable[[Sequential, Path], Sequential], tmp_path: Pat
     all_of_them = [one for one in vars(activations).values() if isinstance(one, activations.Activation)]
     others = [one.with_parameters(**dict.fromkeys(one.parameters, True)) for one in all_of_them]  # True is 1 as well
     stack = [layer for one in [*all_of_them, *others] for layer in (layers.Dense(3, one), layers.Activation(one))]
+    stack += [layers.ReLU(6.0), layers.LeakyReLU(0.1), layers.ELU(0.5), layers.Softmax()]
     model = Sequential([layers.Input((3,)), *stack], seed=0)
     again = by(model, tmp_path)
+    assert [type(layer) for layer in again.layers] == [type(layer) for layer in model.layers]
     assert [layer.activation for layer in again.layers] == [layer.activation for layer in model.layers]
     assert again.predict(X).tobytes() == model.predict(X).tobytes()
 
@@ -675,17 +677,23 @@ def test_a_model_is_saved_between_steps_only(tmp_path: Path) -> None:
 def test_a_copy_while_another_thread_trains(by: Callable[[Sequential, Path], Sequential], tmp_path: Path) -> None:
     # What is copied is of one moment: the steps of the optimizer are those that made the parameters.
     model, enough = make(optimizers.SGD(0.01)), threading.Event()
+    trained = threading.Event()
     after = {0: model.parameters.tobytes()}
 
     class Note(fastnn.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             after[self.model.optimizer.steps] = self.model.parameters.tobytes()
             self.model.stop_training = enough.is_set()
+            trained.set()
 
     thread = threading.Thread(target=lambda: model.fit(X, Y, epochs=10**6, verbose=0, callbacks=Note()))
     thread.start()
     try:
-        seen = [by(model, tmp_path) for _ in range(20)]
+        seen = []
+        for _ in range(20):
+            trained.clear()
+            assert trained.wait(60)  # so that no two copies are of the same epoch
+            seen.append(by(model, tmp_path))
     finally:
         enough.set()
         thread.join()
@@ -694,7 +702,7 @@ def test_a_copy_while_another_thread_trains(by: Callable[[Sequential, Path], Seq
         assert one.optimizer is not None
         assert after[one.optimizer.steps] == one.parameters.tobytes()
         steps.add(one.optimizer.steps)
-    assert len(steps) > 1
+    assert len(steps) == 20
 
 
 # Saves models of constant weights, one after the other, until it is killed.
