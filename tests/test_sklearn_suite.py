@@ -25,7 +25,12 @@ def _tests() -> dict[str, object]:
     source = Path(spec.origin).read_text(encoding="utf-8")
     assert source.count(IMPORT) == 1
     namespace: dict[str, object] = {"__name__": "sklearn_test_mlp"}
-    exec(compile(source.replace(IMPORT, IMPORT.replace("sklearn.neural_network", "fastnn.estimators")), spec.origin, "exec"), namespace)
+    exec(
+        compile(
+            source.replace(IMPORT, IMPORT.replace("sklearn.neural_network", "fastnn.estimators")), spec.origin, "exec"
+        ),
+        namespace,
+    )
     return {name: value for name, value in namespace.items() if name.startswith("test_")}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -36,6 +36,7 @@ _ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid"}  # scikit-learn's n
 _ACTIVATION_NAMES = {
     name for name in activations.__all__ if isinstance(getattr(activations, name), activations.Activation)
 }
+_CALLER = 5  # stack level of who called fit or partial_fit, seen from where training warns
 _DENSE = 1 << 21  # elements of a sparse matrix that prediction makes dense at once
 
 
@@ -137,11 +138,20 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         weights = self._weights(y, sample_weight, incremental)
         encoded, self.n_outputs_ = self._encode(y)
         objective = self._objective()
-        self._rates = rates
+        if objective.out_activation == "exp" and encoded.min() < 0:
+            raise ValueError(f"Some value(s) of y are out of the valid range of the loss {self.loss!r}: y >= 0")
+        if weights is not None and not weights.sum() > 0:
+            raise ValueError(f"sample_weight sums to {weights.sum()}, expected a positive sum")
+        units = [X.shape[1], *hidden, self.n_outputs_]
         if first:
-            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype, objective.out_activation)
-        elif not hasattr(self, "_seed"):  # coefs_ were assigned by hand
-            self._start(check_random_state(_legacy(self.random_state)))
+            self._initialize(units, X.dtype, objective.out_activation)
+        else:
+            known = [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
+            if units != known:
+                raise ValueError(f"the network would have layers of {units}, expected {known} as in the previous fit")
+            if not hasattr(self, "_seed"):  # the weights are of the user's making
+                self._start(check_random_state(_legacy(self.random_state)))
+        self._rates = rates
         if scipy.sparse.issparse(X):
             X = X.toarray()
         listeners = Listeners(self, X, y, weights) if hasattr(self, "_skl_callbacks") else None
@@ -269,10 +279,10 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                     f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                     "converged yet.",
                     ConvergenceWarning,
-                    stacklevel=2,
+                    stacklevel=_CALLER,
                 )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warnings.warn("Training interrupted by user.", stacklevel=_CALLER)
         self._epochs = model.epochs_trained
         if monitor.best is not None:
             model.set_weights(monitor.best)
@@ -297,7 +307,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return min(200, samples)
         if self.batch_size > samples:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=_CALLER + 1,
             )
         return int(min(self.batch_size, samples))
 
@@ -310,7 +321,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return
         rate = self.learning_rate if callable(self.learning_rate) else self.learning_rate_init
         if isinstance(self.solver, optimizers.Optimizer):
-            self._optimizer = type(self.solver).from_config(self.solver.get_config())
+            self._optimizer = copy.deepcopy(self.solver)  # the argument stays as it is
         elif self.solver == "sgd":
             momentum = min(self.momentum, np.nextafter(1.0, 0))  # 1 is allowed here, and is the same to all digits
             self._optimizer = optimizers.SGD(rate, momentum, self.nesterovs_momentum)
@@ -452,8 +463,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
             raise AttributeError(
-                "partial_fit is only available for stochastic optimizers. "
-                f"{self.solver} is not stochastic."
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
 

@@ -19,7 +19,7 @@ class Listeners:
     def __init__(self, estimator: Any, X: Any, y: Any, weights: np.ndarray | None) -> None:
         self.estimator = estimator
         self.data = {"X": X, "y": y, "metadata": None if weights is None else {"sample_weight": weights}}
-        self.context = estimator._init_callback_context(max_subtasks=None)
+        self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def begin(self) -> None:

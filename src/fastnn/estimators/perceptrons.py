@@ -180,9 +180,11 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         self
         """
         if type_of_target(y).startswith("multilabel"):
-            labels = np.arange(y.shape[1])
+            labels = unique_labels(y)
             if classes is not None and not (np.array_equal(classes, labels) or set(np.ravel(classes)) <= {0, 1}):
-                raise ValueError(f"classes is {classes!r}, expected the numbers of the {len(labels)} labels, or nothing")
+                raise ValueError(
+                    f"classes is {classes!r}, expected the numbers of the {len(labels)} labels, or nothing"
+                )
             classes = None if hasattr(self, "classes_") else labels
         if _check_partial_fit_first_call(self, classes):
             is_multilabel = type_of_target(y).startswith("multilabel")
@@ -256,7 +258,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = not objectives.needs_two_outputs(self.loss)
         return tags
 
 
