@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 
 # Its authors run these tests without turning warnings into errors: many train too briefly to converge.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("one_blas_thread")]
 
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 EXCLUDED = {

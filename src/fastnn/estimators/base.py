@@ -141,7 +141,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if objective.out_activation == "exp" and encoded.min() < 0:
             raise ValueError(f"Some value(s) of y are out of the valid range of the loss {self.loss!r}: y >= 0")
         if weights is not None and not weights.sum() > 0:
-            raise ValueError(f"sample_weight sums to {weights.sum()}, expected a positive sum")
+            raise ValueError(f"the samples' weights sum to {weights.sum()}, expected a positive sum")
         units = [X.shape[1], *hidden, self.n_outputs_]
         if first:
             self._initialize(units, X.dtype, objective.out_activation)
@@ -428,7 +428,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """What the network makes of X, (n_samples, n_outputs)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._network()
         if scipy.sparse.issparse(X):
@@ -450,7 +450,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         ----------
         path : path-like
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         model = self._network()
         if not hasattr(model, "export"):
             raise NotImplementedError("this version of fastnn has no Sequential.export")

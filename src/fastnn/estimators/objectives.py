@@ -38,11 +38,10 @@ class LogPoisson(losses.Loss):
     def value_and_gradient(
         self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any = None, out: np.ndarray | None = None
     ) -> tuple[Any, np.ndarray]:
-        with np.errstate(over="ignore"):  # a training that diverges says so by its loss
+        with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges says so by its loss
             mean = np.exp(y_pred)
-        return self.reduce(
-            (xlogy(y_true, y_true) - y_true * y_pred - y_true + mean).sum(axis=-1), mean - y_true, sample_weight
-        )
+            each = xlogy(y_true, y_true) - y_true * y_pred - y_true + mean
+            return self.reduce(each.sum(axis=-1), mean - y_true, sample_weight)
 
 
 class LogGamma(losses.Loss):
@@ -51,9 +50,9 @@ class LogGamma(losses.Loss):
     def value_and_gradient(
         self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: Any = None, out: np.ndarray | None = None
     ) -> tuple[Any, np.ndarray]:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             ratio = y_true * np.exp(-y_pred)
-        return self.reduce((ratio + y_pred).sum(axis=-1), 1 - ratio, sample_weight)
+            return self.reduce((ratio + y_pred).sum(axis=-1), 1 - ratio, sample_weight)
 
 
 def regression(loss: str | losses.Loss, outputs: int) -> Objective:
