@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -180,7 +180,7 @@ def test_verbose_prints_what_scikit_learn_prints(capsys: pytest.CaptureFixture[s
 
 
 def message(estimator: Any, *data: Any, method: str = "fit", **arguments: Any) -> tuple[type, str]:
-    with pytest.raises(Exception) as caught:  # noqa: PT011, B017 - which, is compared with the original's
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which, is compared with the original's
         getattr(estimator, method)(*data, **arguments)
     return caught.type, str(caught.value)
 
@@ -836,12 +836,12 @@ def test_export_is_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def fresh() -> Iterator[Any]:
+def fresh() -> Any:
     def run(code: str) -> str:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
-    yield run
+    return run
 
 
 def test_scikit_learn_is_imported_only_when_asked_for(fresh: Any) -> None:

@@ -4,7 +4,8 @@ They need scikit-learn 1.6 or later: ``pip install "fastnn[sklearn]"``.
 """
 
 try:
-    from .perceptrons import MLPClassifier, MLPRegressor
+    from .classifier import MLPClassifier
+    from .regressor import MLPRegressor
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in ("sklearn", "scipy"):
         raise

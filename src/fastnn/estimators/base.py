@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -78,7 +79,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _keep(self, arguments: dict[str, Any]) -> None:
         """Make each argument of the constructor an attribute: scikit-learn reads them there."""
-        vars(self).update({k: v for k, v in arguments.items() if k not in ("self", "__class__")})
+        self.__dict__.update({k: v for k, v in arguments.items() if k not in ("self", "__class__")})
 
     # ---- what the two differ in -------------------------------------------------------------------------------------
 
@@ -201,13 +202,16 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         rng = check_random_state(_legacy(self.random_state))
         factor = 2.0 if self._activation() is activations.sigmoid else 6.0
         self.coefs_, self.intercepts_ = [], []
-        for n_in, n_out in zip(units[:-1], units[1:], strict=True):
+        for n_in, n_out in pairwise(units):
             bound = np.sqrt(factor / (n_in + n_out))
             self.coefs_.append(rng.uniform(-bound, bound, (n_in, n_out)).astype(dtype, copy=False))
             self.intercepts_.append(rng.uniform(-bound, bound, n_out).astype(dtype, copy=False))
         self._start(rng)
         self._no_improvement_count = 0
-        self.validation_loss_curve_ = self.validation_scores_ = self.best_validation_score_ = self.best_loss_ = None
+        self.validation_loss_curve_: list[float] | None = None
+        self.validation_scores_: list[float] | None = None
+        self.best_validation_score_: float | None = None
+        self.best_loss_: float | None = None
         if self.solver == "lbfgs":
             return
         self.loss_curve_: list[float] = []
@@ -314,8 +318,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _choose_optimizer(self, dtype: np.dtype) -> None:
         """The optimizer of the fit before, with its state, unless a parameter of it has changed."""
-        names = ("learning_rate", "learning_rate_init", "power_t", "momentum", "nesterovs_momentum")
-        names += ("beta_1", "beta_2", "epsilon", "solver")
+        names = ["solver", "learning_rate", "learning_rate_init", "power_t", "momentum", "nesterovs_momentum"]
+        names += ["beta_1", "beta_2", "epsilon"]
         wanted = (dtype, *(getattr(self, name) for name in names))
         if self._optimizer is not None and self._optimizer_is_for == wanted:
             return
@@ -409,7 +413,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             if layer.kernel is not coef:
                 layer.kernel[...] = coef
             if layer.bias is not intercept:
-                layer.bias[...] = intercept
+                layer.bias[...] = intercept  # type: ignore[index]
 
     def _adopt(self, model: Sequential) -> None:
         """From now on this is the network, and `coefs_` and `intercepts_` are its memory."""
@@ -490,4 +494,4 @@ def _scaled(weights: np.ndarray | None, scale: float, samples: int) -> np.ndarra
     """Weights whose mean is `scale`: what makes the network's mean loss Σ w L / Σ w times it."""
     if weights is None:
         return None if scale == 1 else np.full(samples, scale)
-    return weights * (scale * samples / weights.sum())
+    return np.asarray(weights * (scale * samples / weights.sum()))
