@@ -328,7 +328,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         ndarray of shape (n_samples, n_classes)
         """
         result: np.ndarray = self.predict_proba(X)
-        return np.log(result, out=result)
+        np.log(result, out=result)
+        return result
 
     @available_if(_has_margins)
     def decision_function(self, X: Any) -> np.ndarray:
