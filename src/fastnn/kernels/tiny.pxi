@@ -27,7 +27,7 @@ cdef struct TinyLayer:
 cdef bint is_tiny(Engine e, Call* call) noexcept nogil:
     cdef int l
     if call.batch > TINY_ROWS or not is_plain_sgd(&e.optimizer) or e.penalized or e.n_layers > TINY_LAYERS: return False
-    if e.has_own_loss or e.loss.ignores: return False
+    if e.has_own_loss or e.loss.ignores or call.predictions or not e.dense_only: return False
     if e.layers[0].n_in > TINY_INPUTS or e.layers[0].n_out == 1: return False
     for l in range(e.n_layers):
         if e.layers[l].n_out > VL: return False
@@ -56,7 +56,7 @@ cdef void tiny_kernels(Engine e, TinyLayer* t, bint back) noexcept nogil:
 cdef void train_tiny(Engine e, Call* call) noexcept nogil:
     cdef TinyLayer t[TINY_LAYERS]
     cdef TinyLayer* d
-    cdef Dense* dense
+    cdef Layer* dense
     cdef int i, l, n_layers = e.n_layers
     cdef ix s, r, k, j, rows, start, pause = TINY_PAUSE
     cdef real* at = e.work
@@ -91,7 +91,7 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
                     acc = vload(d.bias)
                     for k in range(d.n_in): acc = vfmadd(vsplat(d.input[r*d.lda + k]), vload(d.kernel + k*VL), acc)
                     vstore(d.output + r*d.ld, acc)
-            if l + 1 < n_layers or not e.fused: activate(e.layers[l].activation, rows, d.n_out, d.output, d.ld)
+            if l + 1 < n_layers or not e.fused: activate(e.layers[l].activation, e.layers[l].alpha, rows, d.n_out, d.output, d.ld)
         e.loss_and_delta(0, rows, 1.0/<double>rows)
         for l in range(n_layers - 1, 0, -1):
             d = &t[l]
@@ -104,7 +104,7 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
                         c = R(0)
                         for j in range(d.n_out): c = fmadd(d.delta[r*d.ld + j], d.kernel[k*VL + j], c)
                         t[l - 1].delta[r*t[l - 1].ld + k] = c
-            activation_gradient(e.layers[l - 1].activation, rows, t[l - 1].n_out, t[l - 1].output, t[l - 1].delta, t[l - 1].ld)
+            e.through_activation(&e.layers[l - 1], 0, rows)
         for l in range(n_layers):
             d = &t[l]
             if d.n_out == 1:

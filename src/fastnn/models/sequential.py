@@ -75,9 +75,9 @@ class Sequential(Network):
     def epochs_trained(self, value: int) -> None:
         self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
 
-    def _before_build(self) -> None:
+    def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:
-            self._specify(self.loss, self._metric_names)
+            self._specify(self.loss, self._metric_names, n_out)
 
     def _after_build(self) -> None:
         if self.loss is not None:
@@ -87,7 +87,7 @@ class Sequential(Network):
     def _announce_parameters(self) -> None:
         """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
         if self.optimizer is not None and self._engine is not None:
-            self.optimizer.expect(self._parameters, [array.size for array in self._weights()])
+            self.optimizer.expect(self._parameters, [array.size for array in self.trainable_weights])
 
     def compile(
         self,
@@ -121,8 +121,9 @@ class Sequential(Network):
             raise ValueError(
                 f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model"
             )
-        if self.layers:
-            self._specify(chosen_loss, names)
+        outputs = self._known_outputs() if self.layers else None
+        if outputs is not None:
+            self._specify(chosen_loss, names, outputs)
 
         def change(engine: Any) -> None:
             self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
@@ -134,17 +135,16 @@ class Sequential(Network):
         self._build_if_known()
 
     def _specify(
-        self, loss: losses.Loss, metric_names: Sequence[str]
+        self, loss: losses.Loss, metric_names: Sequence[str], outputs: int
     ) -> tuple[losses.KernelLoss, metrics.Metric | None]:
         """What the engine needs to know of a loss and a metric behind the last layer."""
-        last = self.layers[-1]
-        loss.check_outputs(last.units)
-        metric = metrics.get(metric_names[0], last.units, loss.sparse) if metric_names else None
-        return loss.for_engine(last.activation), metric
+        loss.check_outputs(outputs)
+        metric = metrics.get(metric_names[0], outputs, loss.sparse) if metric_names else None
+        return loss.for_engine(self._last_activation), metric
 
     def _set_loss(self) -> None:
         assert self.loss is not None
-        spec, self._metric = self._specify(self.loss, self._metric_names)
+        spec, self._metric = self._specify(self.loss, self._metric_names, self._n_outputs)
         code = self._metric.code if self._metric else 0
         self._engine.set_loss(spec.kernel(self.dtype), spec.fused, code, spec.own)
 
@@ -331,7 +331,7 @@ class Sequential(Network):
         """
         x = self._features(x)
         n_threads = self._threads(len(x))
-        self._work(lambda engine: engine.forward_all(n_threads), x)
+        self._work(lambda engine: engine.forward_all(n_threads, self._steps), x)
         self._forward_x = x
         return self.layers[-1].output
 
@@ -344,7 +344,7 @@ class Sequential(Network):
         x = self._forward_x
         if x is None:
             raise ValueError("there is no forward pass to go back from: call forward(x) first")
-        y = loss.targets(y, len(x), self.layers[-1].units, self.dtype)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype)
         w = validation.weights("sample_weight", sample_weight, self.dtype, len(x))
         n_threads = self._threads(len(x))
         total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
@@ -378,7 +378,7 @@ class Sequential(Network):
             try:
                 if own is not None:
                     self.parameters = parameters
-                total, _ = engine.gradient(n_threads)
+                total, _ = engine.gradient(n_threads, self._steps)
             finally:
                 if own is not None:
                     self._parameters[...] = own
@@ -419,6 +419,11 @@ class Sequential(Network):
         counted = self._compiled()[1].counted(y)
         return {"loss": total / counted} | ({self._metric.name: hits / len(y)} if self._metric else {})
 
+    @property
+    def _steps(self) -> int:
+        """Of the optimizer so far, by which dropout draws."""
+        return self.optimizer.steps if self.optimizer is not None else 0
+
     def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.optimizer is None or self.loss is None:
             raise ValueError("the model has no loss: call compile(optimizer=…, loss=…) first")
@@ -434,8 +439,8 @@ class Sequential(Network):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Checked inputs, targets and weights; nothing is built for them yet."""
         loss = self._compiled()[1]
-        x = validation.matrix(f"{prefix}x", x, self.dtype, self._known_inputs() or n_in)
-        y = loss.targets(y, len(x), self.layers[-1].units, self.dtype, f"{prefix}y")
+        x = self._samples(f"{prefix}x", x, n_in)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype, f"{prefix}y")
         w = validation.weights(f"{prefix}sample_weight", sample_weight, self.dtype, len(x))
         return x, y, w
 
