@@ -150,9 +150,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             known = [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
             if units != known:
                 raise ValueError(f"the network would have layers of {units}, expected {known} as in the previous fit")
+            if self.batch_norm != (normalized := getattr(self, "_normalized", self.batch_norm)):
+                raise ValueError(f"batch_norm is {self.batch_norm}, expected {normalized} as in the previous fit")
             if not hasattr(self, "_seed"):  # the weights are of the user's making
                 self._start(check_random_state(_legacy(self.random_state)))
-        self._rates = rates
+        self._rates, self._normalized = rates, self.batch_norm
         if scipy.sparse.issparse(X):
             X = X.toarray()
         listeners = Listeners(self, X, y, weights) if hasattr(self, "_skl_callbacks") else None
@@ -187,9 +189,6 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"dropout has {len(rates)} rates, expected one for each of the {hidden} hidden layers")
         if not all(0 <= rate < 1 for rate in rates):
             raise ValueError(f"dropout is {self.dropout!r}, expected rates in [0, 1)")
-        for name, wanted in (("Dropout", any(rates)), ("BatchNormalization", self.batch_norm)):
-            if wanted and not hasattr(layers, name):
-                raise NotImplementedError(f"this version of fastnn has no layers.{name}")
         if self.solver == "lbfgs" and (any(rates) or self.batch_norm):
             raise ValueError("dropout and batch_norm are for mini-batches, expected neither with solver='lbfgs'")
         return rates
@@ -228,6 +227,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._optimizer: Any = None
         self._optimizer_is_for: tuple[Any, ...] = ()
         self._model: Sequential | None = None
+        self._others: list[np.ndarray] = []  # weights of layers that are not dense
 
     def _activation(self) -> activations.Activation:
         name = self.activation
@@ -399,27 +399,33 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         out = {"exp": "linear", "identity": "linear", "logistic": "sigmoid"}.get(
             self.out_activation_, self.out_activation_
         )
+        regularizer = regularizers.L2(penalty) if penalty else None
         stack: list[layers.Layer] = [layers.Input((len(self.coefs_[0]),))]
-        for index, coef in enumerate(self.coefs_):
-            last = index == len(self.coefs_) - 1
-            regularizer = regularizers.L2(penalty) if penalty else None
-            stack.append(layers.Dense(coef.shape[1], out if last else activation, kernel_regularizer=regularizer))
+        for coef, rate in zip(self.coefs_[:-1], self._rates, strict=True):
+            units = coef.shape[1]
+            if self.batch_norm:
+                stack += [layers.Dense(units, kernel_regularizer=regularizer), layers.BatchNormalization()]
+                stack.append(layers.Activation(activation))
+            else:
+                stack.append(layers.Dense(units, activation, kernel_regularizer=regularizer))
+            if rate:
+                stack.append(layers.Dropout(rate))
+        stack.append(layers.Dense(self.coefs_[-1].shape[1], out, kernel_regularizer=regularizer))
         model = Sequential(stack, seed=self._seed, dtype=np.dtype(dtype).name)
         self._copy_weights(model)
         return model
 
     def _copy_weights(self, model: Sequential) -> None:
-        for layer, coef, intercept in zip(model.layers, self.coefs_, self.intercepts_, strict=True):
-            if layer.kernel is not coef:
-                layer.kernel[...] = coef
-            if layer.bias is not intercept:
-                layer.bias[...] = intercept  # type: ignore[index]
+        """Of layers that are not dense there are none before the first training: those begin as the layers say."""
+        for own, ours in zip(_weights(model), (self.coefs_, self.intercepts_, self._others), strict=True):
+            for to, value in zip(own, ours, strict=bool(ours)):
+                if to is not value:
+                    to[...] = value
 
     def _adopt(self, model: Sequential) -> None:
         """From now on this is the network, and `coefs_` and `intercepts_` are its memory."""
         self._model = model
-        self.coefs_ = [layer.kernel for layer in model.layers]
-        self.intercepts_ = [layer.bias for layer in model.layers]
+        self.coefs_, self.intercepts_, self._others = _weights(model)
 
     def _network(self) -> Sequential:
         """The network with the weights of `coefs_` and `intercepts_`, wherever those come from."""
@@ -481,6 +487,13 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _weights(model: Sequential) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Kernels and biases of the dense layers, and all weights of the others: the model's own memory."""
+    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    others = [w for layer in model.layers if not isinstance(layer, layers.Dense) for w in layer.weights]
+    return [layer.kernel for layer in dense], [w for layer in dense if (w := layer.bias) is not None], others
 
 
 def _legacy(random_state: Any) -> Any:

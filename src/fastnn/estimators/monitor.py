@@ -42,7 +42,7 @@ class Listeners:
     def _weights(self) -> dict[str, list[np.ndarray]]:
         """What a copy of the estimator needs in order to predict as this one does now."""
         e = self.estimator
-        return {"coefs_": [w.copy() for w in e.coefs_], "intercepts_": [w.copy() for w in e.intercepts_]}
+        return {name: [w.copy() for w in getattr(e, name)] for name in ("coefs_", "intercepts_", "_others")}
 
 
 class Monitor(Callback):
