@@ -304,9 +304,27 @@ def test_warnings_name_the_callers_line() -> None:
         MLPClassifier(solver="lbfgs", max_iter=2).fit(X_IRIS, Y_IRIS)
 
 
+def test_no_warning_where_there_is_no_reason() -> None:
+    parameters = {"tol": 0.1, "n_iter_no_change": 2, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        epochs = MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS).n_iter_
+        # Converged in the last epoch that it may have.
+        assert MLPClassifier(max_iter=epochs, **parameters).fit(X_IRIS, Y_IRIS).n_iter_ == epochs
+        MLPClassifier(max_iter=1).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+    with pytest.warns(ConvergenceWarning):
+        MLPClassifier(max_iter=epochs - 1, **parameters).fit(X_IRIS, Y_IRIS)
+
+
+def test_lbfgs_ends_at_its_tolerance() -> None:
+    for tol in (0.1, 0.01):
+        ours, theirs = both("MLPClassifier", solver="lbfgs", tol=tol, random_state=0)
+        assert ours.fit(X_IRIS, Y_IRIS).n_iter_ == theirs.fit(X_IRIS, Y_IRIS).n_iter_
+
+
 @pytest.mark.parametrize("change", [{"hidden_layer_sizes": (3, 3)}, {"hidden_layer_sizes": 4}])
 def test_a_warm_start_with_another_network(change: dict[str, Any]) -> None:
-    fitted = MLPRegressor(3 * [5] and "squared_error", 3, warm_start=True, max_iter=2).fit(*regression())
+    fitted = MLPRegressor("squared_error", 3, warm_start=True, max_iter=2).fit(*regression())
     before = fitted.coefs_[0].copy()
     with pytest.raises(ValueError, match=r"layers of \[6, .*\], expected \[6, 3, 1\] as in the previous fit"):
         fitted.set_params(**change).fit(*regression())
@@ -439,6 +457,16 @@ def test_class_weights_are_sample_weights() -> None:
         np.testing.assert_allclose(ours.predict_proba(X), other.predict_proba(X), rtol=1e-12)
     with pytest.raises(ValueError, match="class_weight='balanced' is not supported for partial_fit"):
         MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=["a", "b", "c"])
+
+
+def test_class_weights_of_labels() -> None:
+    X, y = multilabel()
+    weights = [{0: 1.0, 1: 2.0}] * 4
+    ours = MLPClassifier(class_weight=weights, max_iter=5, random_state=0).fit(X, y)
+    other = MLPClassifier(max_iter=5, random_state=0).fit(X, y, 2.0 ** y.sum(axis=1))
+    np.testing.assert_array_equal(ours.predict_proba(X), other.predict_proba(X))
+    with pytest.raises(ValueError, match="class_weight is a list, which is for labels, expected a dict or 'balanced'"):
+        MLPClassifier(class_weight=weights).fit(X_IRIS, Y_IRIS)
 
 
 def test_class_weights_and_sample_weights_multiply() -> None:
@@ -760,10 +788,11 @@ class Recorder(callbacks.Callback):
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_callbacks(solver: str) -> None:
     recorder = Recorder(stop_at=3)
-    fitted = MLPClassifier(solver=solver, callbacks=recorder, random_state=0).fit(X_IRIS, Y_IRIS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = MLPClassifier(solver=solver, callbacks=recorder, random_state=0).fit(X_IRIS, Y_IRIS)
     assert recorder.calls == ["begin", *((i, ["loss"]) for i in range(4)), "end"]
     assert fitted.n_iter_ == 4
     again = clone(pickle.loads(pickle.dumps(fitted)))  # callbacks hold nothing that neither could take

@@ -84,7 +84,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         Behind a sigmoid, or a softmax where there are more classes than two or the loss is of a row of classes.  A
         hinge loss takes the outputs as they are: there is `decision_function` then, and no `predict_proba`.
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Weights of the classes' samples, which multiply `sample_weight`.
+        Weights of the classes' samples, which multiply `sample_weight`; for labels a list, one for each.
     dropout : float in [0, 1), or one for each hidden layer, default=0.0
         The share of each hidden layer's outputs that training leaves out at random.
     batch_norm : bool, default=False
@@ -224,6 +224,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
                 "class_weight='balanced' is not supported for partial_fit, which sees a part of the data; compute the "
                 "weights of all of it with sklearn.utils.class_weight.compute_class_weight and pass them as a dict"
             )
+        if isinstance(self.class_weight, list) and y.ndim == 1:
+            raise ValueError("class_weight is a list, which is for labels, expected a dict or 'balanced'")
         by_class = compute_sample_weight(self.class_weight, y)
         result: np.ndarray = by_class if sample_weight is None else by_class * sample_weight
         return result
