@@ -1,7 +1,7 @@
 """scikit-learn's tools around fastnn's estimators: scaling, a grid search in two processes, a learning curve.
 
-``python examples/estimators_in_a_pipeline.py`` prints the best parameters, the test accuracy, which is 0.95 or more, and
-the curve of the best network.  It needs ``pip install "fastnn[sklearn]"``.
+``python examples/estimators_in_a_pipeline.py`` prints the best parameters, the test accuracy (0.95 or more) and the
+curve of the best network.  It needs ``pip install "fastnn[sklearn]"``.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         batch = self._clipped_batch_size(len(X))
         total = len(X) if weights is None else float(weights.sum())
         # Σ w L / Σ w + ½ alpha |W|²/(samples of a batch), where samples of the mean weight are what is counted.
-        model = self._build(X.dtype, objective, 0.5 * self.alpha / (batch * total / len(X)))
+        model = self._build(X.dtype, 0.5 * self.alpha / (batch * total / len(X)))
         self._choose_optimizer(X.dtype)
         model.compile(self._optimizer, objective.loss)
         model.epochs_trained = self._epochs
@@ -344,7 +344,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """In float64 throughout, whatever the data's type: a line search compares small differences."""
         total = len(X) if weights is None else float(weights.sum())
         x = X.astype(np.float64, copy=False)
-        model = self._build(x.dtype, objective, 0.5 * self.alpha / total)
+        model = self._build(x.dtype, 0.5 * self.alpha / total)
         model.compile("sgd", objective.loss)
         scaled = _scaled(weights, objective.scale, len(X))
         observers = callbacks.CallbackList(self.callbacks)
@@ -358,7 +358,6 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             nonlocal iteration, logs
             logs = {"loss": float(intermediate_result.fun)}
             iteration += 1
-            stop = False
             if self.verbose:
                 print(f"Iteration {iteration}, loss = {logs['loss']:.8f}")
             if observers.callbacks or listeners is not None:
@@ -367,8 +366,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             if listeners is not None:
                 self._adopt(model)
                 listeners.begin()
-                stop = listeners.end()
-            if stop or model.stop_training:
+                model.stop_training |= listeners.end()
+            if model.stop_training:
                 raise StopIteration
 
         observers.on_train_begin()
@@ -383,17 +382,18 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             )
         finally:
             observers.on_train_end(logs)
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        # Where a callback has stopped it, it has not failed to converge.
+        self.n_iter_ = result.nit if model.stop_training else _check_optimize_result("lbfgs", result, self.max_iter)
         self.loss_ = float(result.fun)
         model.parameters = result.x
         if X.dtype != x.dtype:
             self._adopt(model)
-            model = self._build(X.dtype, objective, 0.0)
+            model = self._build(X.dtype, 0.0)
         self._adopt(model)
 
     # ---- the network ------------------------------------------------------------------------------------------------
 
-    def _build(self, dtype: np.dtype, objective: Objective | None, penalty: float) -> Sequential:
+    def _build(self, dtype: np.dtype, penalty: float) -> Sequential:
         """A network with the estimator's weights; the penalty is on the kernels, `penalty` times their squares."""
         activation = self._activation()
         out = {"exp": "linear", "identity": "linear", "logistic": "sigmoid"}.get(
@@ -431,7 +431,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """The network with the weights of `coefs_` and `intercepts_`, wherever those come from."""
         model = self.__dict__.get("_model")
         if model is None:
-            model = self._build(self.coefs_[0].dtype, None, 0.0)
+            model = self._build(self.coefs_[0].dtype, 0.0)
         else:
             self._copy_weights(model)
         return model

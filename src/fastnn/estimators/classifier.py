@@ -90,7 +90,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
     batch_norm : bool, default=False
         Normalise each hidden layer over the batch, before its activation.
     callbacks : fastnn.callbacks.Callback or list of them, optional
-        Called as by `Sequential.fit`.  scikit-learn's own are set by `set_callbacks`, where it has them (1.9).
+        Called as by `Sequential.fit`; with "lbfgs" at its beginning and end, and after each iteration.  scikit-learn's
+        own are set by `set_callbacks`, where it has them (1.9).
 
     Attributes
     ----------
