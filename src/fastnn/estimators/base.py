@@ -227,6 +227,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._optimizer: Any = None
         self._optimizer_is_for: tuple[Any, ...] = ()
         self._model: Sequential | None = None
+        self._described: tuple[Any, ...] = ()  # what the model was made for
         self._others: list[np.ndarray] = []  # weights of layers that are not dense
 
     def _activation(self) -> activations.Activation:
@@ -395,25 +396,30 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _build(self, dtype: np.dtype, penalty: float) -> Sequential:
         """A network with the estimator's weights; the penalty is on the kernels, `penalty` times their squares."""
-        activation = self._activation()
         out = {"exp": "linear", "identity": "linear", "logistic": "sigmoid"}.get(
             self.out_activation_, self.out_activation_
         )
+        description = (np.dtype(dtype).name, penalty, self._activation(), out, self._rates, self._normalized)
+        model, known = self._model, self._described
+        if model is None or known != description:
+            model = Sequential(self._stack(penalty, out), seed=self._seed, dtype=np.dtype(dtype).name)
+        self._described = description
+        self._copy_weights(model)
+        return model
+
+    def _stack(self, penalty: float, out: str) -> list[layers.Layer]:
         regularizer = regularizers.L2(penalty) if penalty else None
         stack: list[layers.Layer] = [layers.Input((len(self.coefs_[0]),))]
         for coef, rate in zip(self.coefs_[:-1], self._rates, strict=True):
             units = coef.shape[1]
-            if self.batch_norm:
+            if self._normalized:
                 stack += [layers.Dense(units, kernel_regularizer=regularizer), layers.BatchNormalization()]
-                stack.append(layers.Activation(activation))
+                stack.append(layers.Activation(self._activation()))
             else:
-                stack.append(layers.Dense(units, activation, kernel_regularizer=regularizer))
+                stack.append(layers.Dense(units, self._activation(), kernel_regularizer=regularizer))
             if rate:
                 stack.append(layers.Dropout(rate))
-        stack.append(layers.Dense(self.coefs_[-1].shape[1], out, kernel_regularizer=regularizer))
-        model = Sequential(stack, seed=self._seed, dtype=np.dtype(dtype).name)
-        self._copy_weights(model)
-        return model
+        return [*stack, layers.Dense(self.coefs_[-1].shape[1], out, kernel_regularizer=regularizer)]
 
     def _copy_weights(self, model: Sequential) -> None:
         """Of layers that are not dense there are none before the first training: those begin as the layers say."""
@@ -429,7 +435,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _network(self) -> Sequential:
         """The network with the weights of `coefs_` and `intercepts_`, wherever those come from."""
-        model = self.__dict__.get("_model")
+        model = self._model
         if model is None:
             model = self._build(self.coefs_[0].dtype, 0.0)
         else:

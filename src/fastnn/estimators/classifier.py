@@ -123,7 +123,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
     >>> from sklearn.datasets import load_iris
     >>> from fastnn.estimators import MLPClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = MLPClassifier(16, learning_rate_init=0.01, max_iter=300, random_state=0).fit(X, y)
+    >>> model = MLPClassifier(16, learning_rate_init=0.02, tol=1e-3, random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.95)
     True
     """
@@ -183,7 +183,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer(sparse_output=True).fit(y)
+            self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
             return X, y
         classes = unique_labels(y)
@@ -200,16 +200,15 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return X, y
 
     def _encode(self, y: np.ndarray) -> tuple[np.ndarray, int]:
-        rows = self._label_binarizer.transform(y)  # sparse: where each sample has one class, the indices are the labels
         kind = self._label_binarizer.y_type_
-        if kind == "multiclass" and self._sparse_targets():
-            return rows.indices, rows.shape[1]
-        dense = rows.toarray()
-        if kind == "binary" and objectives.needs_two_outputs(self.loss):
-            if self._sparse_targets():
-                return dense[:, 0], 2
-            dense = np.hstack([1 - dense, dense])
-        return dense, dense.shape[1]
+        if y.ndim == 2 or kind == "multilabel-indicator":  # transform has the errors for what does not fit
+            rows = self._label_binarizer.transform(y)
+            return rows, rows.shape[1]
+        labels = np.searchsorted(self.classes_, y)
+        outputs = len(self.classes_) if kind == "multiclass" else 1 + objectives.needs_two_outputs(self.loss)
+        if outputs > 1 and self._sparse_targets():
+            return labels, outputs
+        return (labels[:, np.newaxis] if outputs == 1 else np.eye(outputs)[labels]), outputs
 
     def _sparse_targets(self) -> bool:
         return self.loss == "log_loss" or bool(losses.get(self.loss).sparse)
@@ -285,7 +284,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             classes = None if hasattr(self, "classes_") else labels
         if _check_partial_fit_first_call(self, classes):
             is_multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer(sparse_output=True).fit(y if is_multilabel else classes)
+            self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
