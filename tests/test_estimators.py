@@ -26,7 +26,7 @@ from sklearn.preprocessing import scale
 
 import fastnn
 from fastnn import activations, callbacks, estimators, losses, optimizers
-from fastnn.estimators import MLPClassifier, MLPRegressor
+from fastnn.estimators import MLPClassifier, MLPRegressor, blocks
 from fastnn.estimators.objectives import NAMES
 
 pytestmark = [
@@ -635,7 +635,7 @@ def test_every_activation(name: str) -> None:
     by_name = MLPClassifier(activation=name, max_iter=3, random_state=0).fit(X_IRIS, Y_IRIS)
     by_object = MLPClassifier(activation=one, max_iter=3, random_state=0).fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(by_name.predict_proba(X_IRIS), by_object.predict_proba(X_IRIS))
-    assert by_name.loss_ < by_name.loss_curve_[0]
+    assert by_name._model.layers[0].activation is one
 
 
 def test_an_optimizer_as_solver() -> None:
@@ -738,13 +738,48 @@ def test_no_thread_count_changes_a_result() -> None:
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
-def test_sparse_input(container: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastnn.estimators.base._DENSE", 7 * 4)  # blocks of seven rows
+@pytest.mark.parametrize("elements", [1, 50 * 4, 10**9])  # blocks of a batch, of two, and the whole
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"shuffle": False, "dropout": 0.2},
+        {"early_stopping": True, "batch_norm": True},
+        {"solver": optimizers.Adam(use_ema=True)},
+    ],
+    ids=str,
+)
+def test_sparse_input_is_dense_input(
+    parameters: dict[str, Any], elements: int, container: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "ELEMENTS", elements)
     X = np.where(X_IRIS > 0, X_IRIS, 0)
+    weights = np.linspace(0.5, 2, len(X))
     for make, y in ((MLPClassifier, Y_IRIS), (MLPRegressor, X_IRIS[:, :2])):
-        dense, sparse = (make(max_iter=3, random_state=0).fit(x, y) for x in (X, container(X)))
+        dense, sparse = (
+            make(max_iter=3, batch_size=25, random_state=0, **parameters).fit(x, y, weights) for x in (X, container(X))
+        )
         np.testing.assert_array_equal(dense.predict(X), sparse.predict(container(X)))
-    assert MLPClassifier(early_stopping=True, max_iter=2).fit(container(X), Y_IRIS).validation_scores_
+        np.testing.assert_allclose(dense.loss_curve_, sparse.loss_curve_, rtol=1e-12)
+        if "early_stopping" in parameters:
+            assert dense.validation_scores_ == sparse.validation_scores_
+            np.testing.assert_allclose(dense.validation_loss_curve_, sparse.validation_loss_curve_, rtol=1e-12)
+
+
+def test_sparse_input_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ELEMENTS", 100)
+    X, parameters = scipy.sparse.csr_array(X_IRIS), {"random_state": 0, "batch_size": 20}
+    recorder = Recorder(stop_at=3)
+    whole = MLPClassifier(callbacks=recorder, **parameters).fit(X, Y_IRIS)
+    assert recorder.calls == ["begin", *((i, ["loss"]) for i in range(4)), "end"]
+    parts = MLPClassifier(**parameters)
+    for _ in range(4):
+        parts.partial_fit(X, Y_IRIS, classes=[0, 1, 2])
+    np.testing.assert_array_equal(whole.coefs_[0], parts.coefs_[0])
+    lbfgs = {"solver": "lbfgs", "random_state": 0, "max_iter": 5, "alpha": 1.0}
+    sparse, dense = MLPClassifier(**lbfgs).fit(X, Y_IRIS), MLPClassifier(**lbfgs).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_allclose(sparse.coefs_[0], dense.coefs_[0], rtol=1e-6)
+    assert sparse.loss_ == pytest.approx(dense.loss_, rel=1e-9)
 
 
 def test_strange_arrays() -> None:

@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import activations, callbacks, layers, losses, optimizers, regularizers
 from ..models import Sequential
+from . import blocks
 from .monitor import Listeners, Monitor
 from .objectives import NAMES, Objective
 
@@ -38,7 +39,6 @@ _ACTIVATION_NAMES = {
     name for name in activations.__all__ if isinstance(getattr(activations, name), activations.Activation)
 }
 _CALLER = 5  # stack level of who called fit or partial_fit, seen from where training warns
-_DENSE = 1 << 21  # elements of a sparse matrix that prediction makes dense at once
 
 
 class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
@@ -116,7 +116,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            float32 and float64 are computed as they are, other types as float64.  A sparse matrix is made dense.
+            float32 and float64 are computed as they are, other types as float64.  A sparse matrix is made dense by
+            blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             What counts is how they compare: the objective is Σ w_i L_i / Σ w_i.
@@ -156,7 +157,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 self._start(check_random_state(_legacy(self.random_state)))
         self._rates, self._normalized = rates, self.batch_norm
         if scipy.sparse.issparse(X):
-            X = X.toarray()
+            averages = isinstance(self.solver, optimizers.Optimizer) and self.solver.use_ema  # over a fit, not a block
+            X = X.toarray() if averages or blocks.fits_in_one(X) else X.tocsr()
         listeners = Listeners(self, X, y, weights) if hasattr(self, "_skl_callbacks") else None
         try:
             if self.solver == "lbfgs":
@@ -246,10 +248,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         held_out = None
         if self.early_stopping:
             X, y, weights, held_out = self._split(X, y, weights)
-        batch = self._clipped_batch_size(len(X))
-        total = len(X) if weights is None else float(weights.sum())
+        samples = X.shape[0]
+        batch = self._clipped_batch_size(samples)
+        total = samples if weights is None else float(weights.sum())
         # Σ w L / Σ w + ½ alpha |W|²/(samples of a batch), where samples of the mean weight are what is counted.
-        model = self._build(X.dtype, 0.5 * self.alpha / (batch * total / len(X)))
+        model = self._build(X.dtype, 0.5 * self.alpha / (batch * total / samples))
         self._choose_optimizer(X.dtype)
         model.compile(self._optimizer, objective.loss)
         model.epochs_trained = self._epochs
@@ -258,26 +261,26 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         validation = None
         if held_out is not None:
             held_x, held_y, held_w = held_out
-            validation = (held_x, held_y, _scaled(held_w, objective.scale, len(held_x)))
+            validation = (held_x, held_y, _scaled(held_w, objective.scale, held_x.shape[0]))
 
             def score() -> float:
-                return self._score_outputs(self._activate(model.predict(held_x)), held_y, held_w)
+                return self._score_outputs(self._activate(blocks.predict(model, held_x)), held_y, held_w)
 
         policy = self.learning_rate if self.solver == "sgd" and isinstance(self.learning_rate, str) else "constant"
-        monitor = Monitor(self, len(X), policy, score, listeners)
+        monitor = Monitor(self, samples, policy, score, listeners)
         self.n_iter_ = 0
         epochs = 1 if incremental else self.max_iter
         try:
-            model.fit(
+            blocks.fit(
+                model,
                 X,
                 y,
-                batch_size=batch,
-                epochs=epochs,
-                verbose=0,
-                callbacks=[monitor, *callbacks.CallbackList(self.callbacks).callbacks],
-                validation_data=validation,
-                shuffle=self.shuffle,
-                sample_weight=_scaled(weights, objective.scale, len(X)),
+                _scaled(weights, objective.scale, samples),
+                batch,
+                epochs,
+                [monitor, *callbacks.CallbackList(self.callbacks).callbacks],
+                validation,
+                self.shuffle,
             )
             if self.n_iter_ == self.max_iter and not incremental and not monitor.converged:
                 warnings.warn(
@@ -301,7 +304,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
             *arrays, random_state=self._split_seed, test_size=self.validation_fraction, stratify=self._strata(y)
         )
         x, held_x, y, held_y, w, held_w = (*parts, None, None)[:6]
-        if len(held_x) < 2:
+        if held_x.shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
@@ -343,13 +346,14 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         listeners: Listeners | None,
     ) -> None:
         """In float64 throughout, whatever the data's type: a line search compares small differences."""
-        total = len(X) if weights is None else float(weights.sum())
+        samples = X.shape[0]
+        total = samples if weights is None else float(weights.sum())
         x = X.astype(np.float64, copy=False)
         model = self._build(x.dtype, 0.5 * self.alpha / total)
         model.compile("sgd", objective.loss)
-        scaled = _scaled(weights, objective.scale, len(X))
+        scaled = _scaled(weights, objective.scale, samples)
         observers = callbacks.CallbackList(self.callbacks)
-        observers.set_params({"epochs": self.max_iter, "steps": 1, "samples": len(X), "verbose": 0})
+        observers.set_params({"epochs": self.max_iter, "steps": 1, "samples": samples, "verbose": 0})
         observers.set_model(model)
         model.stop_training = False
         iteration = 0
@@ -374,7 +378,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         observers.on_train_begin()
         try:
             result = scipy.optimize.minimize(
-                lambda p: model.value_and_gradient(x, y, scaled, parameters=p),
+                lambda p: blocks.value_and_gradient(model, x, y, scaled, p),
                 model.parameters.copy(),
                 jac=True,
                 method="L-BFGS-B",
@@ -446,12 +450,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """What the network makes of X, (n_samples, n_outputs)."""
         check_is_fitted(self, "coefs_")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        model = self._network()
-        if scipy.sparse.issparse(X):
-            X, rows = X.tocsr(), max(_DENSE // X.shape[1], 1)
-            blocks = [model.predict(X[i : i + rows].toarray()) for i in range(0, X.shape[0], rows)]
-            return self._activate(np.concatenate(blocks))
-        return self._activate(model.predict(X))
+        X = X.tocsr() if scipy.sparse.issparse(X) else X
+        return self._activate(blocks.predict(self._network(), X))
 
     def _activate(self, outputs: np.ndarray) -> np.ndarray:
         """The last activation, where it is none of the network's."""
