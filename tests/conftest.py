@@ -16,12 +16,3 @@ def automatic_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     fastnn.set_num_threads(None)
     yield
     fastnn.set_num_threads(None)
-
-
-@pytest.fixture(scope="module")
-def one_blas_thread() -> Iterator[None]:
-    """For SciPy's L-BFGS-B: on a busy machine the threads of its tiny products wait far longer than they work."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
-        yield

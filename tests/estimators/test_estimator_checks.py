@@ -25,10 +25,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastnn import losses, optimizers
 from fastnn.estimators import MLPClassifier, MLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("one_blas_thread"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = load_iris(return_X_y=True)
 

@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 
 # Its authors run these tests without turning warnings into errors: many train too briefly to converge.
-pytestmark = [
-    pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("one_blas_thread"),
-]
+pytestmark = pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")
 
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 EXCLUDED = {
-    "test_gradient": "calls the private _loss_grad_lbfgs; tests/test_estimators.py checks gradients its own way",
+    "test_gradient": "calls the private _loss_grad_lbfgs; test_estimator_faults.py checks gradients without",
 }
 
 
