@@ -121,6 +121,15 @@ def test_weights_count_in_batches_of_one() -> None:
     assert fitted.predict([[1.0]]) == pytest.approx(0.75, abs=0.02)
 
 
+def test_the_log_loss_is_not_capped() -> None:
+    X, y = np.array([[1000.0], [-1000.0]]), np.array([1, 0])
+    ours, theirs = both("MLPClassifier", hidden_layer_sizes=(), max_iter=1, random_state=1, alpha=0)
+    coef = ours.fit(X, y).coefs_[0][0, 0]
+    assert coef < -0.1  # both samples are on the wrong side
+    assert ours.loss_ == pytest.approx(-1000 * coef, rel=0.01)
+    assert theirs.fit(X, y).loss_ == pytest.approx(36.04, rel=0.01)
+
+
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
