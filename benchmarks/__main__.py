@@ -29,7 +29,9 @@ def main() -> None:
     kernels = commands.add_parser("kernels", help="matrix products, activations, losses, optimizers (pytest-benchmark)")
     kinds = ["products", "activations", "losses", "optimizers"]
     kernels.add_argument("--only", nargs="+", choices=kinds, help="which kinds (default: all)")
-    kernels.add_argument("--seconds", type=float, default=0.3, help="time for one kernel of one peer (default: 0.3)")
+    kernels.add_argument("--threads", type=int, nargs="+", default=[1], help="threads of every peer (default: 1)")
+    kernels.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: 3)")
+    kernels.add_argument("--seconds", type=float, default=0.1, help="for a kernel of a peer in a round (default: 0.1)")
     kernels.add_argument("--json", metavar="FILE", help="write the results there")
 
     use = commands.add_parser("use", help="inference, import, size of the packages, time to the first trained model")

@@ -1,4 +1,4 @@
-"""Errors of every loss, value and gradient, against its reference in extended precision.
+"""Errors of every loss and activation, value and gradient, against its reference in extended precision.
 
 ``python -m benchmarks.accuracy``
 
@@ -6,6 +6,7 @@ An error is given in units in the last place (ULP) of the dtype at the exact res
 includes logits of 1e4, probabilities of 0, 1 and 1e-45, equal values, and errors as large as the dtype holds.
 A star marks what is
 the sum of terms of opposite sign, with a zero that no rounded term can hit: there the unit is that of the largest term.
+Two stars mark a derivative that is computed from a value that saturates: there the unit is that of its range.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import activations, kernels, losses
+from fastnn.reference import activations as activations_reference
 from fastnn.reference import losses as reference
 
 WIDE = np.longdouble
@@ -346,10 +348,47 @@ def errors(case: Case, core: ModuleType, seed: int = 0) -> Iterator[tuple[str, f
         yield what, float(error.max()), y[row], p[row]
 
 
+SATURATING = ("sigmoid", "tanh", "softsign", "elu", "selu", "celu")
+GATED = ("silu", "gelu", "mish")
+
+
+def star(activation: activations.Activation) -> str:
+    """What marks its derivative."""
+    return "**" if activation.name in SATURATING else "*" if activation.name in GATED else ""
+
+
+@np.errstate(all="ignore")
+def activation_errors(activation: activations.Activation, dtype: np.dtype, seed: int) -> tuple[float, float]:
+    """The largest errors of value and derivative of an elementwise one."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([logits(rng, dtype, 1 << 13), numbers(rng, dtype, 1 << 13)])
+    wide = x.astype(WIDE)
+    function, gradient = activations_reference.ACTIVATIONS[activation.name]
+    value = function(wide, **activation.parameters)
+    slope = gradient(wide, np.ones_like(wide), **activation.parameters)
+    size = None
+    if activation.name in SATURATING:
+        size = np.full_like(slope, np.abs(slope).max())
+    elif activation.name in GATED:
+        gate = np.where(wide == 0, slope, value / wide)
+        size = np.maximum(np.abs(gate), np.abs(slope - gate))
+    of_value, of_slope = ulps(activation(x), value, dtype), ulps(activation.gradient(x), slope, dtype, size)
+    return float(of_value.max()), float(of_slope.max())
+
+
+def elementwise() -> Iterator[tuple[str, activations.Activation]]:
+    """All, and gelu's approximation."""
+    for name in activations_reference.ACTIVATIONS:
+        activation = activations.get(name)
+        if activation.elementwise:
+            yield name, activation
+    yield "gelu, approximate", activations.gelu.with_parameters(approximate=True)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="losses whose name contains this")
+    parser.add_argument("--only", default="", help="losses and activations whose name contains this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--where", action="store_true", help="show where an error is above 4 ULP")
     arguments = parser.parse_args()
@@ -367,7 +406,16 @@ def main() -> None:
                 if arguments.where and error > 4:
                     print(f"    {name} {core.DTYPE} {what}: {error:.3g} at y = {y!r}, y_pred = {p!r}")
         print("|", " | ".join([name, *cells]), "|", flush=True)
+    print("\n| largest error in ULP | float32 value | derivative | float64 value | derivative |\n|---|---|---|---|---|")
+    for name, activation in elementwise():
+        if arguments.only not in name:
+            continue
+        pairs = [activation_errors(activation, np.dtype(dtype), arguments.seed) for dtype in (np.float32, np.float64)]
+        cells = [f"{value:.2f} | {slope:.2f}{star(activation)}" for value, slope in pairs]
+        worst = max(worst, *(error for pair in pairs for error in pair))
+        print("|", " | ".join([name, *cells]), "|", flush=True)
     print(f"\nThe largest is {worst:.2f}.  * in units of the largest of the terms that the number is a sum of.")
+    print("** in units of its range.")
 
 
 if __name__ == "__main__":

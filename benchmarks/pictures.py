@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .kernels.command import groups
+from .kernels.command import comparisons
 from .sweep import series
 from .train import MEANINGFUL, by_case, in_words
 
@@ -97,19 +97,15 @@ def sweep(document: dict[str, Any], path: Path) -> bool:
 
 def kernels(document: dict[str, Any], path: Path) -> bool:
     """The fastest peer's time over fastnn's, a bar for each kernel."""
-    found = []
-    for (kind, kernel), spent in groups(document["results"]).items():
-        peers = {peer: seconds for peer, seconds in spent.items() if peer != "fastnn"}
-        if "fastnn" in spent and peers:
-            found.append((kind, kernel, min(peers.values()) / spent["fastnn"]))
+    found = [one for one in comparisons(document["results"]) if one.ratio]
     if not found:
         return False
-    kinds = list(dict.fromkeys(kind for kind, _, _ in found))
+    kinds = list(dict.fromkeys(one.kind for one in found))
     figure, axes = _figure(1, 1, 7, 0.17 * len(found) + 1)
     ax = axes[0][0]
-    for y, (kind, _, ratio) in enumerate(found):
-        ax.barh(y, ratio - 1, left=1, height=0.7, color=f"C{kinds.index(kind)}")
-    labels = [kernel for _, kernel, _ in found]
+    for y, one in enumerate(found):
+        ax.barh(y, (one.ratio or 1) - 1, left=1, height=0.7, color=f"C{kinds.index(one.kind)}")
+    labels = [one.kernel for one in found]
     ax.set(xscale="log", xlabel="fastest peer's time / fastnn's", yticks=range(len(found)), yticklabels=labels)
     ax.tick_params(axis="y", labelsize=6)
     ax.axvline(1, color="black", linewidth=0.8)

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import pictures
 from .cases import CASES
-from .kernels.command import groups
+from .kernels.command import by_kind, comparisons
 from .peers import PEERS
 from .results import duration, geometric_mean, say, significant
 from .sweep import CLIFF, series
@@ -26,6 +26,8 @@ LABELS = {
     "numpy": "NumPy",
     "torch": "PyTorch",
     "torch_compile": "PyTorch, compiled step",
+    "torch fused": "PyTorch, fused",
+    "torch foreach": "PyTorch, foreach",
     "jax": "JAX",
     "jax_scan": "JAX, scan",
     "sklearn": "scikit-learn",
@@ -46,7 +48,7 @@ def run(docs: str) -> None:
             say(f"{path} is not there: python -m benchmarks {name} --json {path}")
             continue
         document = json.loads(path.read_text(encoding="utf-8"))
-        heading = f"# `python -m benchmarks {name}`\n\n{conditions(document)}\n\n"
+        heading = f"# `{command(document)}`\n\n{conditions(document)}\n\n"
         image = f"![{name}]({name}.svg)\n\n" if picture(document, folder / f"{name}.svg") else ""
         (folder / f"{name}.md").write_text(f"{heading}{image}{full(document)}\n", encoding="utf-8")
         parts[name] = short(document) + (f"\n\n![{name}](benchmarks/{name}.svg)" if image else "")
@@ -73,6 +75,11 @@ def filled(text: str, parts: dict[str, str]) -> str:
         if count != 1:
             raise ValueError(f"the page has {count} places for {name}, expected <!-- {name} --> and <!-- /{name} -->")
     return text
+
+
+def command(document: Run) -> str:
+    only = document["options"].get("only")
+    return " ".join(["python -m benchmarks", document["command"], *(["--only", *only] if only else [])])
 
 
 def conditions(document: Run) -> str:
@@ -273,28 +280,41 @@ def sweep_full(document: Run) -> str:
 
 
 def kernels_short(document: Run) -> str:
-    ratios: dict[str, list[float]] = {}
-    for (kind, _), spent in groups(document["results"]).items():
-        peers = [seconds for peer, seconds in spent.items() if peer != "fastnn"]
-        if "fastnn" in spent and peers:
-            ratios.setdefault(kind, []).append(min(peers) / spent["fastnn"])
-    lines = [[kind, f"{geometric_mean(r):.2f}×", f"{min(r):.2f}×", f"{max(r):.2f}×"] for kind, r in ratios.items()]
+    lines = [
+        [f"{kind}, {in_words(n)}", f"{geometric_mean(r):.2f}×", f"{min(r):.2f}×", f"{max(r):.2f}×"]
+        for (kind, n), r in by_kind(comparisons(document["results"])).items()
+    ]
     return table(["fastest peer / fastnn", "geometric mean", "lowest", "highest"], lines)
 
 
 def kernels_full(document: Run) -> str:
-    parts = [kernels_short(document)]
-    found = groups(document["results"])
-    for kind in dict.fromkeys(kind for kind, _ in found):
-        own = {kernel: spent for (other, kernel), spent in found.items() if other == kind}
-        peers = list(dict.fromkeys(peer for spent in own.values() for peer in spent))
+    return "\n\n".join([kernels_short(document), *kernel_tables(document, every_peer=True)])
+
+
+def optimizers_short(document: Run) -> str:
+    return "\n\n".join(kernel_tables(document, every_peer=False))
+
+
+def kernel_tables(document: Run, every_peer: bool) -> list[str]:
+    """For each kind and number of threads; of the peers all, or the fastest in each line."""
+    parts = []
+    found = comparisons(document["results"])
+    for kind, n in by_kind(found):
+        own = [one for one in found if (one.kind, one.threads) == (kind, n)]
+        peers = list(dict.fromkeys(peer for one in own for peer in one.spent))
+        shares = any(one.share for one in own)
         lines = []
-        for kernel, spent in own.items():
-            others = [seconds for peer, seconds in spent.items() if peer != "fastnn"]
-            ratio = f"{min(others) / spent['fastnn']:.2f}×" if others and "fastnn" in spent else "–"
-            lines.append([kernel, *(duration(spent[p]) if p in spent else "–" for p in peers), ratio])
-        parts += [f"## {kind.capitalize()}", table(["kernel", *map(label, peers), "fastest peer / fastnn"], lines)]
-    return "\n\n".join(parts)
+        for one in own:
+            cells = [duration(one.spent[peer]) if peer in one.spent else "–" for peer in peers]
+            if not every_peer and one.fastest:
+                cells = [duration(one.spent["fastnn"]), f"{label(one.fastest)} {duration(one.spent[one.fastest])}"]
+            cells.append(f"{one.ratio:.2f}×" if one.ratio else "–")
+            cells += [f"{one.share:.0%}" if one.share else "–"] if shares else []
+            lines.append([one.kernel, *cells])
+        head = ["kernel", *(map(label, peers) if every_peer else ["fastnn", "fastest peer"]), "fastest peer / fastnn"]
+        head += ["of a copy's bandwidth"] if shares else []
+        parts.append(f"**{kind.capitalize()}, {in_words(n)}**\n\n{table(head, lines)}")
+    return parts
 
 
 # ---- use -------------------------------------------------------------------------------------------------------------
@@ -330,5 +350,6 @@ PARTS: dict[str, Any] = {
     "train": (train_short, train_full, pictures.train),
     "sweep": (sweep_short, sweep_full, pictures.sweep),
     "kernels": (kernels_short, kernels_full, pictures.kernels),
+    "optimizers": (optimizers_short, kernels_full, lambda *_: False),
     "use": (use_short, use_short, lambda *_: False),
 }

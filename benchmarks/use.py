@@ -95,12 +95,12 @@ def train_first(peer: str) -> None:
 
 def fresh_processes(commands: dict[str, list[str]], rounds: int, what: str) -> list[dict[str, Any]]:
     spent: dict[str, list[float]] = {name: [] for name in commands}
+    # pip compiles what it installs: so do the processes, whatever the environment says of it.
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     for i in range(rounds + 1):  # the first one fills the system's file cache
         for name, arguments in commands.items():
             say(f"round {i} of {rounds}: {name} {what}")
-            environment = (
-                os.environ | (PEERS[name].environment if name in PEERS else {}) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-            )
+            environment = inherited | (PEERS[name].environment if name in PEERS else {}) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
             start = time.perf_counter()
             subprocess.run([sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
             if i:

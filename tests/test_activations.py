@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import activations
 from fastnn.reference import activations as reference
 
-NAMES = ["linear", "relu", "sigmoid", "softmax", "tanh"]
+NAMES = sorted(reference.ACTIVATIONS)
+ROWWISE = ["log_softmax", "softmax"]
+# Parameters, their default, another value, and values that they must not have.
+PARAMETERS = {
+    "leaky_relu": ("negative_slope", 0.2, 0.01, [-0.1]),
+    "elu": ("alpha", 1.0, 0.5, [-0.1]),
+    "celu": ("alpha", 1.0, 0.5, [0, -1.0]),
+    "soft_shrink": ("threshold", 0.5, 0.25, [-0.1]),
+    "hard_shrink": ("threshold", 0.5, 0.25, [-0.1]),
+    "squareplus": ("b", 4.0, 0.5, [0, -1.0]),
+    "gelu": ("approximate", False, True, [0.5, "yes", None]),
+}
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1,), (5,), (3, 4), (2, 3, 4)]
 
@@ -42,10 +56,10 @@ def test_values_and_gradients_are_the_references(name: str, dtype: type, shape: 
     np.testing.assert_array_equal(upstream, before[1])
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "softmax"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ROWWISE])
 def test_without_upstream_a_gradient_is_the_derivative(name: str) -> None:
     activation = getattr(activations, name)
-    x = numbers(7)
+    x = numbers(7) + 0.013  # beside every kink
     _, gradient = reference.ACTIVATIONS[name]
     assert_close(activation.gradient(x), gradient(x, np.ones_like(x)))
     step = 1e-6
@@ -54,13 +68,15 @@ def test_without_upstream_a_gradient_is_the_derivative(name: str) -> None:
     )
 
 
-def test_softmax_works_along_the_last_axis() -> None:
+@pytest.mark.parametrize("name", ROWWISE)
+def test_softmax_works_along_the_last_axis(name: str) -> None:
+    softmax = getattr(activations, name)
     x = numbers(2, 3, 4)
-    a = activations.softmax(x)
-    np.testing.assert_allclose(a.sum(axis=-1), 1, rtol=1e-14)
+    a = softmax(x)
+    np.testing.assert_allclose((a if name == "softmax" else np.exp(a)).sum(axis=-1), 1, rtol=1e-14)
     for i in range(2):
         for j in range(3):
-            np.testing.assert_array_equal(a[i, j], activations.softmax(x[i, j]))
+            np.testing.assert_array_equal(a[i, j], softmax(x[i, j]))
 
 
 def test_a_scalar_is_an_array_without_axes() -> None:
@@ -78,7 +94,7 @@ def test_a_scalar_is_an_array_without_axes() -> None:
 def test_empty_arrays(name: str, shape: tuple[int, ...]) -> None:
     activation = getattr(activations, name)
     x = np.empty(shape, np.float32)
-    if name == "softmax" and shape[-1] == 0:
+    if name in ROWWISE and shape[-1] == 0:
         with pytest.raises(ValueError, match=r"x has shape \(.*0,?\), expected a last axis of at least one element"):
             activation(x)
         return
@@ -143,6 +159,7 @@ def test_other_real_numbers_are_computed_in_float64(dtype: Any) -> None:
     x = np.array([[0, 1], [1, 1]], dtype)
     for name in NAMES:
         got = getattr(activations, name)(x)
+        assert type(got) is np.ndarray
         assert got.dtype == np.float64
         np.testing.assert_array_equal(got, getattr(activations, name)(x.astype(np.float64)))
     np.testing.assert_array_equal(activations.relu([[-1, 2], [3, -4]]), [[0, 2], [3, 0]])
@@ -153,16 +170,19 @@ def test_other_real_numbers_are_computed_in_float64(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("place", ["new", "x", "x reversed", "strided", "Fortran"])
+@pytest.mark.parametrize("place", ["new", "x", "x reversed", "x but for a row", "upstream", "strided", "Fortran"])
 def test_out(name: str, place: str) -> None:
     activation = getattr(activations, name)
     for gradient in (False, True):
-        x, upstream = numbers(4, 6, dtype=np.float32), numbers(4, 6, dtype=np.float32, seed=1)
+        whole = numbers(5, 6, dtype=np.float32)
+        x, upstream = whole[:4], numbers(4, 6, dtype=np.float32, seed=1)
         expected = activation.gradient(x, upstream) if gradient else activation(x)
         out = {
             "new": np.full_like(x, 7),
             "x": x,
             "x reversed": x[::-1, ::-1],
+            "x but for a row": whole[1:],
+            "upstream": upstream,
             "strided": np.full((8, 12), 7, np.float32)[::2, ::2],
             "Fortran": np.full((4, 6), 7, np.float32, order="F"),
         }[place]
@@ -219,14 +239,18 @@ def test_what_is_no_real_array_is_an_error(x: Any, error: type[Exception], messa
             activation.gradient(x, np.ones(1))
 
 
-def test_softmax_needs_an_axis() -> None:
+@pytest.mark.parametrize("name", ROWWISE)
+def test_softmax_needs_an_axis(name: str) -> None:
     with pytest.raises(ValueError, match=r"x has shape \(\), expected a last axis of at least one element"):
-        activations.softmax(3.0)
+        getattr(activations, name)(np.float64(3.0))
+    with pytest.raises(ValueError, match=r"x has shape \(\), expected a last axis of at least one element"):
+        getattr(activations, name)(np.array(3.0))
 
 
-def test_softmax_needs_upstream() -> None:
-    with pytest.raises(ValueError, match=r"upstream is None, expected the gradient with respect to softmax\(x\)"):
-        activations.softmax.gradient(np.ones(3))
+@pytest.mark.parametrize("name", ROWWISE)
+def test_softmax_needs_upstream(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"upstream is None, expected the gradient with respect to {name}\(x\)"):
+        getattr(activations, name).gradient(np.ones(3))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -244,6 +268,111 @@ def test_upstream_is_real(upstream: Any, message: str) -> None:
         activations.tanh.gradient(np.ones(3), upstream)
 
 
+# ---- large arrays ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1_300_001,), (1001, 1299), (1, 1_300_000), (433_334, 3)])
+@pytest.mark.parametrize("name", ["relu", "gelu", "softmax", "log_softmax"])
+def test_no_number_of_threads_changes_a_bit(name: str, shape: tuple[int, ...]) -> None:
+    activation = getattr(activations, name)
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    upstream = np.random.default_rng(1).standard_normal(shape, np.float32)
+    found = []
+    for n in (1, 2, 3):
+        fastnn.set_num_threads(n)
+        found.append((activation(x), activation.gradient(x, upstream), activation(x, out=x.copy())))
+    for a, d, inplace in found:
+        np.testing.assert_array_equal(a, found[0][0])
+        np.testing.assert_array_equal(inplace, found[0][0])
+        np.testing.assert_array_equal(d, found[0][1])
+    # And pieces are as the whole.
+    rows = slice(None) if x.ndim == 1 and name in ROWWISE else slice(-7, None)
+    np.testing.assert_array_equal(activation(x[rows]), found[0][0][rows])
+    np.testing.assert_array_equal(activation.gradient(x[rows], upstream[rows]), found[0][1][rows])
+
+
+def test_many_threads_of_python_may_call_at_once() -> None:
+    x = numbers(40_000)
+    expected = activations.mish(x)
+    found: list[np.ndarray] = []
+    calls = [threading.Thread(target=lambda: found.extend(activations.mish(x) for _ in range(20))) for _ in range(4)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert len(found) == 80
+    for got in found:
+        np.testing.assert_array_equal(got, expected)
+
+
+# ---- parameters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_in_a_call_and_for_good(name: str) -> None:
+    activation = getattr(activations, name)
+    function, gradient = reference.ACTIVATIONS[name]
+    parameter, default, other, _ = PARAMETERS[name]
+    assert activation.parameters == {parameter: default}
+    x, upstream = numbers(5, 7), numbers(5, 7, seed=1)
+    changed = activation.with_parameters(**{parameter: other})
+    assert changed.parameters == {parameter: other}
+    assert not np.array_equal(changed(x), activation(x))
+    assert_close(changed(x), function(x, **{parameter: other}))
+    assert_close(changed.gradient(x, upstream), gradient(x, upstream, **{parameter: other}))
+    np.testing.assert_array_equal(activation(x, **{parameter: other}), changed(x))
+    out = np.empty_like(x)
+    assert activation(x, out=out, **{parameter: other}) is out
+    np.testing.assert_array_equal(out, changed(x))
+    np.testing.assert_array_equal(activation(x, **{parameter: default}), activation(x))
+    assert activation.parameters == {parameter: default}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_other_parameters_make_another_activation(name: str) -> None:
+    activation = getattr(activations, name)
+    parameter, default, other, _ = PARAMETERS[name]
+    changed = activation.with_parameters(**{parameter: other})
+    assert changed != activation
+    assert changed == activation.with_parameters(**{parameter: other})
+    assert hash(changed) == hash(activation.with_parameters(**{parameter: other}))
+    assert changed.with_parameters(**{parameter: default}) is activation
+    assert activation.with_parameters() is activation
+    assert repr(changed) == f"<fastnn.activations.{name}({parameter}={other})>"
+    assert pickle.loads(pickle.dumps(changed)) == changed
+    assert copy.deepcopy(changed) == changed
+    config = activations.serialize(changed)
+    assert config == {"name": name, parameter: other}
+    assert activations.get(json.loads(json.dumps(config))) == changed
+    assert changed != name
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_bad_parameter_is_an_error(name: str) -> None:
+    activation = getattr(activations, name)
+    parameter, _, _, bad = PARAMETERS[name]
+    for value in bad:
+        with pytest.raises((ValueError, TypeError), match=f"{parameter} is {value!r}, expected"):
+            activation(np.ones(3), **{parameter: value})
+    with pytest.raises(TypeError, match=f"{name} has no parameter 'beta', expected {parameter}"):
+        activation.with_parameters(beta=1)
+    if name != "gelu":
+        for value in (np.nan, np.inf):
+            with pytest.raises(ValueError, match=f"{parameter} is {value!r}, expected a finite number"):
+                activation.with_parameters(**{parameter: value})
+
+
+def test_a_function_without_parameters_takes_none() -> None:
+    with pytest.raises(TypeError, match="relu has no parameter 'alpha', expected none"):
+        activations.relu(np.ones(3), alpha=1)
+
+
+def test_gelu_is_exact_unless_told() -> None:
+    x = np.array([-1.0])
+    assert float(activations.gelu(x)[0]) == pytest.approx(-0.15865525393145707, rel=1e-15)
+    assert float(activations.gelu(x, approximate=True)[0]) == pytest.approx(-0.15880800939172324, rel=1e-15)
+
+
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +384,15 @@ def test_get_by_name(name: str) -> None:
     assert activation.name == name
     assert repr(activation) == f"<fastnn.activations.{name}>"
     assert activation.formula in str(activation.__doc__)
+
+
+@pytest.mark.parametrize(("alias", "name"), [("swish", "silu"), ("hard_swish", "hard_silu")])
+def test_other_names(alias: str, name: str) -> None:
+    assert activations.get(alias) is getattr(activations, alias) is getattr(activations, name)
+
+
+def test_all_names_are_public() -> None:
+    assert {*NAMES, "swish", "hard_swish", "Activation", "get", "serialize"} == set(activations.__all__)
 
 
 def test_none_is_linear() -> None:
@@ -270,6 +408,26 @@ def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
 def test_no_name_is_an_error(identifier: Any) -> None:
     with pytest.raises(TypeError, match=r"activation is .*expected a name or an object of Activation"):
         activations.get(identifier)
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({}, ValueError, "activation is {}, expected a dict with 'name'"),
+        ({"name": "rely"}, ValueError, "activation is 'rely', expected one of"),
+        ({"name": 3}, TypeError, "activation is 3, expected a name"),
+        ({"name": "elu", "beta": 1}, TypeError, "elu has no parameter 'beta', expected alpha"),
+        ({"name": "elu", "alpha": -1}, ValueError, "alpha is -1, expected a finite number >= 0"),
+    ],
+)
+def test_a_bad_description_is_an_error(config: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        activations.get(config)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_default_is_described_by_its_name(name: str) -> None:
+    assert activations.serialize(getattr(activations, name)) == name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmarks.cases import CASES, data, first_weights, loss_of
+from benchmarks.kernels.command import comparisons, summed_up, table
 from benchmarks.peers import PEERS
 
 STEPS = 4
@@ -38,3 +41,19 @@ def test_starting_again_is_the_same_training(name: str) -> None:
             losses.append(loss_of(case, trainer.weights(), x, y))
         assert losses[0] == losses[1]
         assert losses[0] < loss_of(case, first_weights(case), x, y)
+
+
+def test_kernels_are_compared_with_the_fastest_peer_and_a_copy() -> None:
+    def entry(peer: str, median: float, n_bytes: int) -> dict[str, Any]:
+        info = {"peer": peer, "bytes": n_bytes}
+        return {"fullname": "bench_a.py::x", "group": "k", "extra_info": info, "stats": {"median": median}}
+
+    large = 2 * 10**8
+    rounds = [[("fastnn", t), ("numpy", 9.0), ("torch", 6.0), ("copy", 4.0)] for t in (1.0, 3.0, 2.0)]
+    entries = [entry(peer, t, large // 2 if peer == "copy" else large) for one in rounds for peer, t in one]
+    [found] = comparisons(summed_up(entries, 2))
+    assert (found.kind, found.kernel, found.threads) == ("a", "k", 2)
+    assert (found.fastest, found.ratio, found.share) == ("torch", 3.0, 4.0)
+    assert "torch 6.00 s    3.00×       400%" in table(summed_up(entries, 2))
+    [alone] = comparisons(summed_up([entry("numpy", 1.0, large)], 1))
+    assert (alone.fastest, alone.ratio, alone.share) == ("numpy", None, None)

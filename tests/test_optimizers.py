@@ -383,6 +383,11 @@ def test_a_bad_momentum(make: Callable[..., optimizers.Optimizer], name: str, va
     assert optimizer.get_config() == make().get_config()
 
 
+def test_adamw_has_a_decay() -> None:
+    with pytest.raises(TypeError, match="weight_decay is None, expected a number"):
+        optimizers.AdamW(weight_decay=None)  # type: ignore[arg-type]
+
+
 def test_lions_beta_1_is_not_0() -> None:
     with pytest.raises(ValueError, match="beta_1 is 0, expected a finite number > 0 and < 1"):
         optimizers.Lion(beta_1=0)
@@ -393,6 +398,10 @@ def test_lions_beta_1_is_not_0() -> None:
 def test_a_bad_epsilon(make: Callable[..., optimizers.Optimizer], value: float) -> None:
     with pytest.raises(ValueError, match=r"epsilon is .*, expected a finite number > 0"):
         make(epsilon=value)
+    optimizer = make()
+    with pytest.raises(ValueError, match=r"epsilon is .*, expected a finite number > 0"):
+        optimizer.epsilon = value  # type: ignore[attr-defined]
+    assert optimizer.get_config() == make().get_config()
 
 
 @pytest.mark.parametrize(
@@ -419,6 +428,12 @@ def test_bad_options(
 ) -> None:
     with pytest.raises(error, match=message):
         make(**options)
+    if len(options) == 1 and "decay" not in options:
+        optimizer = make()
+        [(name, value)] = options.items()
+        with pytest.raises(error, match=message):
+            setattr(optimizer, name, value)
+        assert optimizer.get_config() == make().get_config()
 
 
 def test_a_second_clip_set_later_is_an_error_before_anything_is_changed() -> None:
@@ -626,6 +641,22 @@ def test_a_training_that_goes_on_later_gives_the_same_bytes(name: str, dtype: ty
         one, other = whole.get_state(), second.get_state()
         assert one.keys() == other.keys()
         assert all(one[key].tobytes() == other[key].tobytes() for key in one)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_a_training_goes_back_to_an_earlier_state(name: str) -> None:
+    optimizer, w = MAKE[name](), numbers(0, 3)
+    optimizer.apply(numbers(1, 3), w)
+    saved, kept = optimizer.get_state(), w.copy()
+    optimizer.apply(numbers(2, 3), w)
+    after = w.copy()
+    optimizer.apply(numbers(3, 3), w)  # which leaves what was saved as it is
+    optimizer.set_state(saved)
+    w[...] = kept
+    optimizer.apply(numbers(2, 3), w)
+    np.testing.assert_array_equal(w, after)
+    assert optimizer.steps == 2
+    assert saved["steps"] == 1
 
 
 def test_a_state_holds_the_learning_rate_unless_there_is_a_schedule() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
 import fastnn
 from fastnn import Sequential, callbacks, layers, optimizers, regularizers
@@ -206,9 +208,16 @@ def test_full_is_batch_gradient_descent_in_memory_that_does_not_grow() -> None:
     assert fitted.parameters.tobytes() == stepped.parameters.tobytes()
     assert fitted.optimizer is not None
     assert fitted.optimizer.iterations == 3
-    assert fitted._engine.chunk < len(x)
     with pytest.raises(TypeError, match="batch_size is 'all', expected an integer"):
         fitted.fit(X, Y, batch_size="all")
+    peaks = []
+    for n in (2, 20):
+        x, y, model = np.tile(X.astype(np.float32), (n, 1)), np.tile(Y, n).astype(np.int32), make(optimizers.SGD)
+        tracemalloc.start()
+        model.fit(x, y, batch_size="full", shuffle=False, verbose=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.02 * peaks[0]
 
 
 # ---- going on later --------------------------------------------------------------------------------------------------
@@ -258,7 +267,7 @@ def test_epochs_trained_is_a_number() -> None:
     assert model.epochs_trained == 0
 
 
-# ---- what fit asks of schedules --------------------------------------------------------------------------------------
+# ---- what fit asks of schedules and options --------------------------------------------------------------------------
 
 
 def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before_it() -> None:
@@ -276,13 +285,35 @@ def test_a_schedule_that_fails_within_an_epoch_leaves_the_model_as_it_was_before
     assert model.optimizer.steps == 7
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("clipvalue", 1.0, "clipnorm is 1.0 and clipvalue is 1.0, expected one of them at most"),
+        ("use_ema", True, "has 1 arrays of state for each variable, expected 2 \\(momentum, average\\)"),
+        ("momentum", 0.0, "has 1 arrays of state for each variable, expected 0"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_an_error_before_anything_is_changed(
+    option: str, value: float, message: str
+) -> None:
+    model = make(lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=1.0))
+    model.fit(X[:50], Y[:50], verbose=0)
+    before = state(model)
+    setattr(model.optimizer, option, value)
+    for train in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=message):
+            train(X[:50], Y[:50])
+        assert model.parameters.tobytes() == before["parameters"]
+        assert model.optimizer is not None
+        assert model.optimizer.steps == 2
+
+
 def test_l_bfgs_in_three_lines() -> None:
-    # As in docs/optimizers.md.
+    text = (Path(__file__).parents[1] / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "L-BFGS-B" in block]
     model, x, y = make(optimizers.SGD, "float64"), X[:100], Y[:100]
     before = model.evaluate(x, y)[0]
-    model.parameters = minimize(
-        lambda p: model.value_and_gradient(x, y, parameters=p), model.parameters, jac=True, method="L-BFGS-B"
-    ).x
+    exec(code, {"model": model, "x": x, "y": y})
     _, gradient = model.value_and_gradient(x, y)
     assert model.evaluate(x, y)[0] < before / 1000
     assert np.abs(gradient).max() < 1e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +100,23 @@ def test_any_step_without_those_before_it(name: str) -> None:
     np.testing.assert_array_equal(schedule(STEPS[:6].reshape(2, 3)), rates[:6].reshape(2, 3))
 
 
-@pytest.mark.parametrize("t_mul", [2.0, 3.0, 5.0, 1.1, 1.5])
-def test_a_restart_begins_at_the_top(t_mul: float) -> None:
-    # log(t_mul**i)/log(t_mul) may round to just below i.
-    schedule = schedules.CosineDecayRestarts(1.0, 1.0, t_mul=t_mul)
-    for i in range(1, 25):
-        assert schedule((t_mul**i - 1) / (t_mul - 1)) == pytest.approx(1, abs=1e-12)
+@pytest.mark.parametrize("first", [10, 100, 300, 1000])
+@pytest.mark.parametrize("t_mul", ["1.1", "1.28", "1.5", "2", "3", "5"])
+def test_a_restart_is_at_its_step_and_not_one_later(t_mul: str, first: int) -> None:
+    # In floats t_mul**i is rounded, and the quotient of logarithms that tells i.
+    schedule = schedules.CosineDecayRestarts(1.0, first, t_mul=float(t_mul))
+    exact, step, i = Fraction(t_mul), Fraction(0), 0
+    while step < 10**6:
+        if step.denominator == 1:
+            assert schedule(int(step)) == pytest.approx(1, abs=1e-12)
+            assert step == 0 or schedule(int(step) - 1) < 0.1
+        step, i = step + first * exact**i, i + 1
 
 
 def test_ends_stay() -> None:
     assert schedules.CosineDecay(0.5, 10)(10**9) == 0
     assert schedules.PolynomialDecay(0.5, 10, 0.25)(10**9) == 0.25
+    assert schedules.PolynomialDecay(0.5, 10, 0.25, cycle=True)(0) == 0.5
     assert schedules.OneCycle(1.0, 10, final_div_factor=8)(10**9) == pytest.approx(1 / 200)
     assert schedules.OneCycle(1.0, 10, pct_start=1)(10**9) == 1
     assert schedules.OneCycle(1.0, 10, pct_start=0.1)(0) == 1
@@ -165,6 +172,39 @@ def test_plot(name: str, tmp_path: Path) -> None:
     assert schedule.plot(50).axes[0].lines[0].get_xdata()[-1] == 50
 
 
+# Each with all its numbers: none of them may be negative or no number.
+GOOD: list[tuple[type[schedules.LearningRateSchedule], dict[str, float]]] = [
+    (schedules.ExponentialDecay, {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}),
+    (schedules.InverseTimeDecay, {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}),
+    (
+        schedules.PolynomialDecay,
+        {"initial_learning_rate": 0.1, "decay_steps": 10, "end_learning_rate": 0.01, "power": 2},
+    ),
+    (
+        schedules.CosineDecay,
+        {"initial_learning_rate": 0.1, "decay_steps": 9, "alpha": 0.1, "warmup_target": 0.2, "warmup_steps": 3},
+    ),
+    (
+        schedules.CosineDecayRestarts,
+        {"initial_learning_rate": 0.1, "first_decay_steps": 9, "t_mul": 2, "m_mul": 0.9, "alpha": 0.1},
+    ),
+    (
+        schedules.OneCycle,
+        {"max_learning_rate": 0.1, "total_steps": 9, "pct_start": 0.3, "div_factor": 25, "final_div_factor": 10},
+    ),
+    (schedules.LinearWarmup, {"warmup_steps": 10, "then": 0.1, "initial_learning_rate": 0.01}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, numbers in GOOD for name in numbers])
+def test_every_number_is_checked(kind: type[schedules.LearningRateSchedule], name: str) -> None:
+    numbers = dict(GOOD)[kind]
+    kind(**numbers)
+    for bad in (-1, np.nan):
+        with pytest.raises((ValueError, TypeError), match=f"{name} is {bad}, expected"):
+            kind(**(numbers | {name: bad}))
+
+
 Make = Callable[..., Any]
 
 
@@ -186,6 +226,17 @@ Make = Callable[..., Any]
         (lambda: schedules.InverseTimeDecay(0.1, -1, 1), ValueError, "decay_steps is -1, expected a finite number > 0"),
         (lambda: schedules.InverseTimeDecay(0.1, 1, np.inf), ValueError, "decay_rate is inf, expected a finite number"),
         (lambda: schedules.PiecewiseConstantDecay([1], [1]), ValueError, "values has 1 entries, expected 2: one more"),
+        (lambda: schedules.PiecewiseConstantDecay([1], [1, 1, 1]), ValueError, "values has 3 entries, expected 2: one"),
+        (
+            lambda: schedules.PiecewiseConstantDecay([-1], [1, 1]),
+            ValueError,
+            r"boundaries\[0\] is -1, expected a finite",
+        ),
+        (
+            lambda: schedules.PiecewiseConstantDecay([1, 1], [1, 1, 1]),
+            ValueError,
+            "boundaries is .*, expected ascending",
+        ),
         (
             lambda: schedules.PiecewiseConstantDecay([2, 1], [1, 1, 1]),
             ValueError,

@@ -1,11 +1,13 @@
 """Optimizers: one update of a vector of parameters, with its state.
 
-A new optimizer is one entry of `OPTIMIZERS`; what fastnn does not have is passed over.
+A new optimizer is one entry of `OPTIMIZERS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 
 from fastnn import optimizers
 
-from .common import HAS_JAX, HAS_TORCH, compare, f32, parametrize
+from .command import COPY
+from .common import HAS_JAX, HAS_TORCH, THREADS, compare, f32, parametrize
 
 SIZES = [1000, 100_000, 10_000_000]
 PEERS = [
@@ -21,6 +24,7 @@ PEERS = [
     "numpy",
     *(["torch fused", "torch foreach"] if HAS_TORCH else []),
     *(["optax"] if HAS_JAX else []),
+    COPY,
 ]
 CHECKED_STEPS = 3
 RATE = 0.01
@@ -38,8 +42,13 @@ class Optimizer(NamedTuple):
     numpy: Step
     torch: tuple[str, dict[str, Any]]  # class in torch.optim, its options
     optax: tuple[str, dict[str, Any]]
-    start: float = 0.0  # of the first vector of state
+    states: int
+    start: float = 0.0  # of the first one
     fuses: bool = True  # in PyTorch
+
+    def moves(self, size: int) -> int:
+        """Bytes that an update must read and write: all are read, and all but the gradient written."""
+        return 4 * size * (2 * (2 + self.states) - 1)
 
 
 def sgd(w: np.ndarray, g: np.ndarray, v: np.ndarray, _: np.ndarray, scratch: np.ndarray, t: int) -> None:
@@ -107,33 +116,44 @@ def adamw(w: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, scratch: n
 
 
 # fmt: off
-OPTIMIZERS = [
-    Optimizer("SGD", "SGD", {}, sgd, ("SGD", {}), ("sgd", {})),
+OPTIMIZERS = {kernel.name: kernel for kernel in [
+    Optimizer("SGD", "SGD", {}, sgd, ("SGD", {}), ("sgd", {}), 0),
     Optimizer("SGD, momentum", "SGD", {"momentum": 0.9}, momentum,
-              ("SGD", {"momentum": 0.9}), ("sgd", {"momentum": 0.9})),
+              ("SGD", {"momentum": 0.9}), ("sgd", {"momentum": 0.9}), 1),
     Optimizer("SGD, Nesterov", "SGD", {"momentum": 0.9, "nesterov": True}, nesterov,
-              ("SGD", {"momentum": 0.9, "nesterov": True}), ("sgd", {"momentum": 0.9, "nesterov": True})),
+              ("SGD", {"momentum": 0.9, "nesterov": True}), ("sgd", {"momentum": 0.9, "nesterov": True}), 1),
     Optimizer("Adagrad", "Adagrad", {"initial_accumulator_value": 0.1}, adagrad,
-              ("Adagrad", {"initial_accumulator_value": 0.1}), ("adagrad", {"initial_accumulator_value": 0.1}), 0.1),
-    Optimizer("RMSprop", "RMSprop", {"rho": 0.9}, rmsprop, ("RMSprop", {"alpha": 0.9}), ("rmsprop", {"decay": 0.9}),
+              ("Adagrad", {"initial_accumulator_value": 0.1}), ("adagrad", {"initial_accumulator_value": 0.1}), 1, 0.1),
+    Optimizer("RMSprop", "RMSprop", {"rho": 0.9}, rmsprop, ("RMSprop", {"alpha": 0.9}), ("rmsprop", {"decay": 0.9}), 1,
               fuses=False),
-    Optimizer("Adam", "Adam", {"epsilon": 1e-8}, adam, ("Adam", {}), ("adam", {})),
+    Optimizer("Adam", "Adam", {"epsilon": 1e-8}, adam, ("Adam", {}), ("adam", {}), 2),
     Optimizer("AdamW", "AdamW", {"epsilon": 1e-8, "weight_decay": 0.004}, adamw, ("AdamW", {"weight_decay": 0.004}),
-              ("adamw", {"weight_decay": 0.004})),
-]
+              ("adamw", {"weight_decay": 0.004}), 2),
+]}
 # fmt: on
-FOUND = [kernel for kernel in OPTIMIZERS if hasattr(optimizers, kernel.fastnn)]
 
 
-@parametrize(FOUND, lambda _: SIZES, PEERS)
-def bench_update(benchmark: Any, kernel: Optimizer, size: int, peer: str) -> None:
-    rng = np.random.default_rng(0)
+@lru_cache(maxsize=1)  # the peers of one kernel follow each other
+def problem(name: str, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parameters, their gradient, and how far `CHECKED_STEPS` move them, in float64."""
+    rng, kernel = np.random.default_rng(0), OPTIMIZERS[name]
     w, g = (rng.standard_normal(size, dtype=f32) for _ in range(2))
     g += np.copysign(f32(0.1), g)  # or ε, which everyone adds at another place, would show
     w64, g64, scratch = w.astype(np.float64), g.astype(np.float64), np.empty(size)
     first, second = np.full(size, kernel.start), np.zeros(size)
     for t in range(1, CHECKED_STEPS + 1):
         kernel.numpy(w64, g64, first, second, scratch, t)
+    return w, g, w64 - w
+
+
+@parametrize(OPTIMIZERS.values(), lambda _: SIZES, PEERS)
+def bench_update(benchmark: Any, kernel: Optimizer, size: int, peer: str) -> None:
+    if peer == COPY:
+        half = 4 * size * (2 + kernel.states) // 2  # source and target together are as large as all vectors
+        compare(benchmark, kernel, size, peer, copy(half), [], [], bytes=2 * half)
+        return
+    start, g, moved = problem(kernel.name, size)
+    w = start.copy()
     result: Callable[[], Any] = lambda: w  # noqa: E731
     if peer.startswith("torch"):
         import torch
@@ -180,4 +200,14 @@ def bench_update(benchmark: Any, kernel: Optimizer, size: int, peer: str) -> Non
 
     for _ in range(CHECKED_STEPS):
         call()
-    compare(benchmark, kernel, size, peer, call, [np.array(result())], [w64])
+    got = np.array(result(), np.float64) - start
+    compare(benchmark, kernel, size, peer, call, [got], [moved], bytes=kernel.moves(size))
+
+
+def copy(n_bytes: int) -> Callable[[], Any]:
+    """Copies of so many bytes, shared among the threads."""
+    source, target = (np.ones((THREADS, n_bytes // THREADS), np.uint8) for _ in range(2))
+    if THREADS == 1:
+        return lambda: np.copyto(target, source)
+    pool = ThreadPoolExecutor(THREADS)
+    return lambda: list(pool.map(np.copyto, target, source))

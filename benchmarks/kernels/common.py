@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_JAX = all(importlib.util.find_spec(name) for name in ("jax", "optax"))
 PEERS = ["fastnn", "numpy", *(["torch"] if HAS_TORCH else []), *(["jax"] if HAS_JAX else [])]
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 TOLERANCE = 2e-3  # relative to the largest element: some sum ten million float32 in float32
 
 f32 = np.float32
@@ -36,20 +38,19 @@ def _text(size: Any) -> str:
 
 
 def compare(
-    benchmark: Any, kernel: Any, size: Any, peer: str, call: Callable[[], Any], got: list[Any], expected: list[Any]
+    benchmark: Any,
+    kernel: Any,
+    size: Any,
+    peer: str,
+    call: Callable[[], Any],
+    got: list[Any],
+    expected: list[Any],
+    **info: Any,
 ) -> None:
     """Hold what was got to what is expected, then time the call, in the group of this kernel and size."""
     for own, other in zip(got, expected, strict=True):
         a, b = np.asarray(own, np.float64), np.asarray(other, np.float64)
         assert np.abs(a.reshape(b.shape) - b).max() <= TOLERANCE * np.abs(b).max(), f"{kernel.name}: {peer}"
     benchmark.group = f"{kernel.name}, {_text(size)}"
-    benchmark.extra_info["peer"] = peer
+    benchmark.extra_info.update({"peer": peer} | info)
     benchmark(call)
-
-
-def single_thread() -> None:
-    """The pools' sizes come from the environment; PyTorch is told."""
-    if HAS_TORCH:
-        import torch
-
-        torch.set_num_threads(1)

@@ -6,19 +6,74 @@
 array([0., 0., 2.])
 >>> activations.relu.gradient(np.array([-1.0, 0.0, 2.0]))
 array([0., 0., 1.])
+
+Some have a parameter, to be given in a call or for good:
+
+>>> activations.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.5)
+array([-0.5,  2. ])
+>>> activations.leaky_relu.with_parameters(negative_slope=0.5)
+<fastnn.activations.leaky_relu(negative_slope=0.5)>
+
+The names, the parameters and their defaults are Keras 3's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import validation
+from . import threads, validation
 from .kernels import core
 
-__all__ = ["Activation", "get", "linear", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "Activation",
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+]
+
+_KERNELS = {np.dtype(dtype): core(dtype) for dtype in (np.float32, np.float64)}
+_PARALLEL = 1_000_000  # elements from which a second thread may pay
+_MULTIPLY_ADDS = 4.0  # what an element is worth, to the thread policy
+
+
+class _Parameter(NamedTuple):
+    """A function has one at most."""
+
+    name: str
+    default: float | bool
+    check: Callable[[str, Any], float | bool]  # of its name and value
 
 
 class Activation:
@@ -27,48 +82,109 @@ class Activation:
     Attributes
     ----------
     name : str
+    parameters : dict
+        The values of the function's parameters, by name; empty for most.
     formula : str
+    elementwise : bool
+        Whether each output depends on one input alone.
     """
 
-    def __init__(self, name: str, code: int, formula: str, elementwise: bool = True, alpha: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        code: int,
+        formula: str,
+        parameter: _Parameter | None = None,
+        *,
+        elementwise: bool = True,
+    ) -> None:
         self.name = name
         self.code = code  # of the kernel
-        self.alpha = alpha  # of the function, where it has a parameter
+        self.alpha = 0.0  # the number that the kernel takes
         self.formula = formula
         self.elementwise = elementwise
+        self.parameters: dict[str, float | bool] = {}
         self.__doc__ = f"{name}: {formula}"
+        self._parameter = parameter
+        if parameter is not None:
+            self._set(parameter.default)
+
+    def _set(self, value: float | bool) -> None:
+        assert self._parameter is not None
+        self.parameters = {self._parameter.name: value}
+        if isinstance(value, bool):  # two kernels, one after the other
+            self.code += value
+        else:
+            self.alpha = value
 
     def __repr__(self) -> str:
-        return f"<fastnn.activations.{self.name}>"
+        changed = "" if _NAMED[self.name] == self else str(self.parameters)[1:-1].replace("'", "").replace(": ", "=")
+        return f"<fastnn.activations.{self.name}{f'({changed})' if changed else ''}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return (self.name, self.parameters) == (other.name, other.parameters)
+
+    def __hash__(self) -> int:
+        return hash((self.name, *self.parameters.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.name,)
+        return get, (serialize(self),)
 
-    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+    def with_parameters(self, **parameters: Any) -> Activation:
+        """The same function with other values of its parameters.
+
+        Parameters
+        ----------
+        **parameters
+            By name: ``negative_slope`` of leaky_relu, ``alpha`` of elu and celu, ``approximate`` of gelu, ``threshold``
+            of soft_shrink and hard_shrink, ``b`` of squareplus.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a parameter that the function does not have, or a value that it must not have.
+        """
+        for name in parameters:
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise TypeError(f"{self.name} has no parameter {name!r}, expected {known}")
+        if self._parameter is None or not parameters:
+            return self
+        default = _NAMED[self.name]
+        value = self._parameter.check(self._parameter.name, parameters[self._parameter.name])
+        if value == self._parameter.default:
+            return default
+        result = Activation(self.name, default.code, self.formula, self._parameter, elementwise=self.elementwise)
+        result._set(value)
+        return result
+
+    def __call__(self, x: Any, out: np.ndarray | None = None, **parameters: Any) -> np.ndarray:
         """f(x).
 
         Parameters
         ----------
         x : array_like, real
-            Any shape; softmax works along the last axis, which must not be empty.  float32 and float64 are computed as
-            they are, everything else as float64.
+            Any shape; softmax and log_softmax work along the last axis, which must not be empty.  float32 and float64
+            are computed as they are, everything else as float64.
         out : ndarray, optional
             Where to write the result: shape and dtype as `x`'s; it may be `x`.
+        **parameters
+            Other values of the function's parameters, as in `with_parameters`.
 
         Returns
         -------
         ndarray, of `x`'s shape.
         """
-        dtype = validation.floating("x", x)
-        z = self._check(validation.array("x", x, dtype))
-        if out is not None:
-            validation.output("out", out, z)
-        result = z.copy()
-        core(dtype).activation(self.code, self.alpha, result, self._row(z))
-        if out is None:
-            return result
-        out[...] = result
-        return out
+        if parameters:
+            return self.with_parameters(**parameters)(x, out)
+        if type(x) is np.ndarray and (kernels := _KERNELS.get(x.dtype)) is not None:
+            # What nearly all calls bring goes straight to the kernel: for small arrays all else takes longer.
+            result: np.ndarray | None = kernels.apply_activation(self.code, self.alpha, False, x, None, out, 0)
+            if result is not None:
+                return result
+        return self._apply(False, x, None, out)
 
     def gradient(self, x: Any, upstream: Any = None, out: np.ndarray | None = None) -> np.ndarray:
         """Gradient with respect to x of a scalar whose gradient with respect to f(x) is `upstream`.
@@ -77,67 +193,144 @@ class Activation:
         ----------
         x : array_like, real
         upstream : array_like, real, of the same shape
-            Ones by default, which makes the result of an elementwise function f'(x).  Softmax needs it: each of its
-            outputs depends on every input of the row.
+            Ones by default, which makes the result of an elementwise function f'(x).  Softmax and log_softmax need it:
+            each of their outputs depends on every input of the row.
         out : ndarray, optional
-            Shape and dtype as `x`'s.
+            Shape and dtype as `x`'s; it may be `x` or `upstream`.
 
         Returns
         -------
         ndarray, of `x`'s shape.
+
+        Notes
+        -----
+        As in a network, f'(x) is computed from f(x) wherever that determines it.  Where f saturates, it is then right
+        to a rounding of f's range, not of f'(x).  At a kink it is that of the constant side, or else of the left side.
         """
         if upstream is None and not self.elementwise:
             raise ValueError(
                 f"upstream is None, expected the gradient with respect to {self.name}(x): its derivative is a matrix"
             )
-        a = self(x)
-        d = np.ones_like(a) if upstream is None else validation.array("upstream", upstream, a.dtype)
-        if d.shape != a.shape:
-            raise ValueError(f"upstream has shape {d.shape}, expected {a.shape} as x")
-        if out is not None:
-            validation.output("out", out, a)
-        d = d.copy()
-        core(a.dtype).activation_backward(self.code, self.alpha, a, d, self._row(a))
-        if out is None:
-            return d
-        out[...] = d
-        return out
+        if type(x) is np.ndarray and (kernels := _KERNELS.get(x.dtype)) is not None:
+            result: np.ndarray | None = kernels.apply_activation(self.code, self.alpha, True, x, upstream, out, 0)
+            if result is not None:
+                return result
+        return self._apply(True, x, upstream, out)
 
-    def _check(self, z: np.ndarray) -> np.ndarray:
+    def _apply(self, gradient: bool, x: Any, upstream: Any, out: np.ndarray | None) -> np.ndarray:
+        """f(x) or the gradient, for arrays of all kinds, with errors that say what is wrong."""
+        dtype = validation.floating("x", x)
+        z = _ready(validation.array("x", x, dtype))
         if not self.elementwise and (z.ndim == 0 or z.shape[-1] == 0):
             raise ValueError(f"x has shape {z.shape}, expected a last axis of at least one element")
-        return z
+        d = None
+        if upstream is not None:
+            d = _ready(validation.array("upstream", upstream, dtype))
+            if d.shape != z.shape:
+                raise ValueError(f"upstream has shape {d.shape}, expected {z.shape} as x")
+        if out is not None:
+            validation.output("out", out, z)
+        n_threads = threads.for_step(_MULTIPLY_ADDS * z.size) if z.size >= _PARALLEL else 1
+        apply = partial(_KERNELS[dtype].apply_activation, self.code, self.alpha, gradient, z, d)
+        result: np.ndarray | None = apply(out, n_threads)
+        if result is None:  # out has gaps, or lies partly over x or upstream
+            result = apply(None, n_threads)
+        assert result is not None
+        if out is None or result is out:
+            return result
+        out[...] = result
+        return out
 
-    def _row(self, z: np.ndarray) -> int:
-        return z.size if self.elementwise else z.shape[-1]
+
+def _ready(array: np.ndarray) -> np.ndarray:
+    """C-contiguous and aligned."""
+    return np.require(array, requirements=["C", "A"])
+
+
+def _no_less(low: float, value_of_it: bool = True) -> Callable[[str, Any], float]:
+    return partial(validation.number, low=low, open_low=not value_of_it)
+
+
+def _flag(name: str, value: Any) -> bool:
+    return validation.choice(name, value, (False, True))
 
 
 linear = Activation("linear", 0, "z")
-relu = Activation("relu", 1, "max(z, 0); its derivative at 0 is 0")
+relu = Activation("relu", 1, "max(z, 0)")
 sigmoid = Activation("sigmoid", 2, "1/(1 + exp(-z))")
 tanh = Activation("tanh", 3, "tanh(z)")
 softmax = Activation("softmax", 4, "exp(z_j)/sum_k exp(z_k), along the last axis", elementwise=False)
+log_softmax = Activation("log_softmax", 5, "z_j - log(sum_k exp(z_k)), along the last axis", elementwise=False)
+leaky_relu = Activation(
+    "leaky_relu", 6, "z where z > 0, negative_slope z elsewhere", _Parameter("negative_slope", 0.2, _no_less(0))
+)
+relu6 = Activation("relu6", 7, "min(max(z, 0), 6)")
+elu = Activation("elu", 8, "z where z > 0, alpha (exp(z) - 1) elsewhere", _Parameter("alpha", 1.0, _no_less(0)))
+selu = Activation("selu", 9, "1.0507… z where z > 0, 1.0507… 1.6733… (exp(z) - 1) elsewhere")
+celu = Activation(
+    "celu", 10, "z where z > 0, alpha (exp(z/alpha) - 1) elsewhere", _Parameter("alpha", 1.0, _no_less(0, False))
+)
+softplus = Activation("softplus", 11, "log(1 + exp(z))")
+softsign = Activation("softsign", 12, "z/(1 + |z|)")
+exponential = Activation("exponential", 13, "exp(z)")
+log_sigmoid = Activation("log_sigmoid", 14, "-log(1 + exp(-z))")
+hard_sigmoid = Activation("hard_sigmoid", 15, "min(max(z + 3, 0), 6)/6")
+hard_tanh = Activation("hard_tanh", 16, "min(max(z, -1), 1)")
+soft_shrink = Activation(
+    "soft_shrink",
+    17,
+    "z - threshold where z > threshold, z + threshold where z < -threshold, 0 elsewhere",
+    _Parameter("threshold", 0.5, _no_less(0)),
+)
+hard_shrink = Activation(
+    "hard_shrink", 18, "z where |z| > threshold, 0 elsewhere", _Parameter("threshold", 0.5, _no_less(0))
+)
+sparse_plus = Activation("sparse_plus", 19, "0 where z <= -1, z where z >= 1, (z + 1)²/4 elsewhere")
+sparse_sigmoid = Activation("sparse_sigmoid", 20, "min(max((z + 1)/2, 0), 1)")
+squareplus = Activation("squareplus", 21, "(z + sqrt(z² + b))/2", _Parameter("b", 4.0, _no_less(0, False)))
+silu = swish = Activation("silu", 22, "z sigmoid(z)")
+gelu = Activation(
+    "gelu",
+    23,
+    "z Φ(z), Φ the distribution function of the normal distribution; "
+    "approximately z sigmoid(sqrt(8/π) (z + 0.044715 z³))",
+    _Parameter("approximate", False, _flag),
+)
+mish = Activation("mish", 25, "z tanh(log(1 + exp(z)))")
+hard_silu = hard_swish = Activation("hard_silu", 26, "z min(max(z + 3, 0), 6)/6")
+tanh_shrink = Activation("tanh_shrink", 27, "z - tanh(z)")
 
-_NAMED = {a.name: a for a in (linear, relu, sigmoid, tanh, softmax)}
+_NAMED: dict[str, Activation] = {a.name: a for a in globals().copy().values() if isinstance(a, Activation)}
+_ALIASES = {"swish": silu, "hard_swish": hard_silu}
 
 
-def get(identifier: str | Activation | None) -> Activation:
-    """The activation of a name; None is linear.
+def get(identifier: str | dict[str, Any] | Activation | None) -> Activation:
+    """The activation of a name, or of what `serialize` returned; None is linear.
+
+    Names are those of the functions of this module.
 
     Raises
     ------
-    ValueError
-        For a name that is none of: linear, relu, sigmoid, tanh, softmax.
+    ValueError, TypeError
+        For an unknown name, or another kind of object.
     """
     if identifier is None:
         return linear
-    return validation.lookup("activation", identifier, Activation, {name: partial(_named, name) for name in _NAMED})
+    if isinstance(identifier, dict):
+        if "name" not in identifier:
+            raise ValueError(f"activation is {identifier!r}, expected a dict with 'name'")
+        parameters = {key: value for key, value in identifier.items() if key != "name"}
+        return get(identifier["name"]).with_parameters(**parameters)
+    named = {name: partial(_NAMED.__getitem__, a.name) for name, a in (_NAMED | _ALIASES).items()}
+    return validation.lookup("activation", identifier, Activation, named)
 
 
-def _named(name: str) -> Activation:
-    return _NAMED[name]
+def serialize(activation: Activation) -> str | dict[str, Any]:
+    """An activation's name, or where a parameter is not its default's, a dict of its name and its parameters.
 
-
-def serialize(activation: Activation) -> str:
-    """The name."""
-    return activation.name
+    >>> serialize(elu), serialize(elu.with_parameters(alpha=0.5))
+    ('elu', {'name': 'elu', 'alpha': 0.5})
+    """
+    if activation == _NAMED[activation.name]:
+        return activation.name
+    return {"name": activation.name, **activation.parameters}

@@ -69,9 +69,14 @@ def run(core: ModuleType, at_the_end: bool) -> None:
         print("elementary, activation, update", n, flush=True)
         for name in core.ELEMENTARY:
             core.elementary(name, new(n), new(n))
-        for code in range(5):
-            core.activation(code, 0.0, new(3, n), n)
-            core.activation_backward(code, 0.0, new(3, n), new(3, n), n)
+        for code in range(28):
+            core.activation(code, 0.5, new(3, n), n)
+            if code in core.SLOPES_KEPT:
+                core.activation_keeping_slope(code, 0.5, new(3, n), new(3, n), n)
+            else:
+                core.activation_backward(code, 0.5, new(3, n), new(3, n), n)
+            core.apply_activation(code, 0.5, False, new(3, n), None, new(3, n), 1)
+            core.apply_activation(code, 0.5, True, new(3, n), new(3, n), new(3, n), 1)
         for rule, states in core.UPDATE_RULES:
             for options in ({}, ALL_OPTIONS):
                 state = tuple(new(n) for _ in range(states + len(options) // 2))

@@ -61,6 +61,11 @@ CALLS = {
         lambda dtype: {"kind": 2, "alpha": 0.0, "z": np.ones((3, 4), dtype), "n": 4},
         (Argument("z", True),),
     ),
+    "activation_keeping_slope": Call(
+        "activation_keeping_slope",
+        lambda dtype: {"kind": 22, "alpha": 0.0, "z": np.ones((3, 4), dtype), "slope": np.ones((3, 4), dtype), "n": 4},
+        (Argument("z", True), Argument("slope", True)),
+    ),
     "activation_backward": Call(
         "activation_backward",
         lambda dtype: {"kind": 2, "alpha": 0.0, "a": np.ones((3, 4), dtype), "d": np.ones((3, 4), dtype), "n": 4},
@@ -170,6 +175,56 @@ def test_predictions_of_another_size_or_number_of_dimensions(core: ModuleType, c
     for shape in [(3,), (3, 2, 2)]:
         alone = {"p": np.ones(shape, core.DTYPE), "gradient": None, "sample_weight": None}
         refuses(core, call, good | alone, r"\bp\b|has .* elements, expected")
+
+
+@pytest.mark.parametrize("kind", [2, 4, 22])
+@pytest.mark.parametrize("gradient", [False, True])
+def test_what_apply_activation_leaves_to_others(core: ModuleType, kind: int, gradient: bool) -> None:
+    dtype = core.DTYPE
+    other = np.dtype(np.float64 if np.float32 == dtype else np.float32)
+    memory = np.full(200, 0.5, dtype)
+    good = memory[:12].reshape(3, 4)
+    read_only = good.copy()
+    read_only.flags.writeable = False
+    x = good.copy()
+    result = core.apply_activation(kind, 0.0, gradient, x, x, None, 0)
+    assert (result.shape, result.dtype) == ((3, 4), dtype)
+    np.testing.assert_array_equal(x, good)
+    assert core.apply_activation(kind, 0.0, gradient, x, x, x, 0) is x
+    np.testing.assert_array_equal(x, result)
+    bad = [
+        good.astype(other),
+        good.astype(dtype.newbyteorder()),
+        np.asfortranarray(good),
+        memory[:24].reshape(3, 8)[:, ::2],
+        good.tolist(),
+        good.view(np.ndarray).view(np.recarray),
+    ]
+    other_shapes = [good[:2], good.reshape(4, 3), good.ravel(), good.reshape(3, 4, 1)]
+    for x in bad:
+        assert core.apply_activation(kind, 0.0, gradient, x, good if gradient else None, None, 0) is None
+    for upstream in bad + other_shapes:
+        assert core.apply_activation(kind, 0.0, True, good, upstream, None, 0) is None
+    overlapping = [memory[start : start + 12].reshape(3, 4) for start in (1, 4, 11)]
+    for out in bad + [a for a in other_shapes if a is not good] + overlapping + [read_only]:
+        assert core.apply_activation(kind, 0.0, gradient, good, good, out, 0) is None
+    assert (memory == 0.5).all()
+    assert core.apply_activation(kind, 0.0, gradient, good, good, memory[12:24].reshape(3, 4), 0) is not None
+    assert core.apply_activation(kind, 0.0, True, memory[24:36].reshape(3, 4), good, overlapping[0], 0) is None
+
+
+def test_apply_activation_leaves_large_arrays_to_who_knows_of_threads(core: ModuleType) -> None:
+    x = np.zeros(1_000_000, core.DTYPE)
+    assert core.apply_activation(1, 0.0, False, x, None, x, 0) is None
+    assert core.apply_activation(1, 0.0, False, x[1:], None, x[1:], 0) is not None
+    assert core.apply_activation(1, 0.0, False, x, None, x, 1) is x
+
+
+@pytest.mark.parametrize("kind", [4, 5])
+def test_rows_of_nothing_are_left_to_others(core: ModuleType, kind: int) -> None:
+    for x in (np.ones((), core.DTYPE), np.ones((3, 0), core.DTYPE)):
+        assert core.apply_activation(kind, 0.0, False, x, None, None, 0) is None
+    assert core.apply_activation(kind, 0.0, True, np.ones(3, core.DTYPE), None, None, 0) is None
 
 
 NUMBERS = {

@@ -410,6 +410,20 @@ def test_norms_that_are_no_numbers(core: ModuleType, bad: float) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_clipvalue_lets_nan_through_and_limits_infinity(core: ModuleType, name: str) -> None:
+    rule = RULES[name]
+    gradient = np.array([np.nan, np.inf, -np.inf, 3, -3, 0.5], core.DTYPE)
+    limited = np.array([np.nan, 1, -1, 1, -1, 0.5], core.DTYPE)
+    variables = []
+    for given, options in ((gradient, {"clipvalue": 1.0}), (limited, {})):
+        variable, state = start(rule, 6, core.DTYPE)
+        rule.updater(core, state, 6, **options).apply([given], [variable], rule.learning_rate, 1, 1)
+        variables.append(variable)
+    np.testing.assert_array_equal(*variables)
+    np.testing.assert_array_equal(np.isnan(variables[0]), np.isnan(limited))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_with_all_options_an_element_does_not_depend_on_its_place(core: ModuleType, name: str) -> None:
     rule, options = RULES[name], OPTIONS["all by value"]
     n = 2500
@@ -427,3 +441,38 @@ def test_with_all_options_an_element_does_not_depend_on_its_place(core: ModuleTy
     for part in (slice(0, 1), slice(1020, 1050), slice(1, n), slice(1023, 1023 + 1024)):
         for got, all_ in zip(run(part), whole, strict=True):
             assert_same_bytes(got, all_[part])
+
+
+@pytest.mark.parametrize("option", [None, "all by value"])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_large_variables_begin_anywhere_in_a_cache_line(core: ModuleType, name: str, option: str | None) -> None:
+    rule, options = RULES[name], OPTIONS[option] if option else {}
+    n, short = 40_000, 1000
+    line = 64 // core.DTYPE.itemsize
+    gradients = [normal(step, n, dtype=core.DTYPE) for step in range(3)]
+
+    def run(part: slice, place: int) -> tuple[np.ndarray, ...]:
+        length = part.stop - part.start
+        variable = core.aligned(length + place)[place:]
+        variable[:] = normal(1, n, dtype=core.DTYPE)[part]
+        state = states_with(rule, options, length, core.DTYPE)
+        updater = rule.updater(core, state, length, **options)
+        for step, gradient in enumerate(gradients, 1):
+            assert updater.apply([gradient[part].copy()], [variable], rule.learning_rate, step, 1)
+        return (variable, *state)
+
+    parts = [run(slice(first, first + short), 0) for first in range(0, n, short)]
+    expected = [np.concatenate(vectors) for vectors in zip(*parts, strict=True)]
+    for place in (0, 1, 4, line - 1):
+        for got, all_ in zip(run(slice(0, n), place), expected, strict=True):
+            assert_same_bytes(got, all_)
+
+
+def test_the_state_of_a_large_variable_is_as_far_behind_a_cache_line(core: ModuleType) -> None:
+    line = 64 // core.DTYPE.itemsize
+    for place in (0, 1, line - 1):
+        variable = core.aligned(100_000 + place)[place:]
+        state = core.aligned(100_000, variable)
+        assert (state.ctypes.data - variable.ctypes.data) % 64 == 0
+        assert (state.size, state.any()) == (100_000, False)
+        assert core.aligned(1000, variable).ctypes.data % 64 == 0

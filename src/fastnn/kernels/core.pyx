@@ -20,8 +20,9 @@ include "simd.pxi"
 include "gemm.pxi"
 include "elementary.pxi"
 include "sums.pxi"
-include "activations.pxi"
 include "team.pxi"
+include "activations_elementwise.pxi"
+include "activations.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
@@ -33,10 +34,12 @@ VECTOR_LENGTH = VL
 cdef int TYPE_NUMBER = DTYPE.num
 
 
-def aligned(Py_ssize_t n):
-    """n zeros, 1-D, on a cache line, with a spare one behind them."""
-    raw = np.zeros(n*sizeof(real) + 128, np.uint8)
+def aligned(Py_ssize_t n, cnp.ndarray beside=None):
+    """n zeros, 1-D, on a cache line, with a spare one behind them.  The state of a large variable, `beside`, is as far
+    behind a line as that: update() begins at one."""
+    raw = np.zeros(n*sizeof(real) + 192, np.uint8)
     start = -<Py_ssize_t>cnp.PyArray_DATA(raw) & 63
+    if beside is not None and n >= MANY: start += <Py_ssize_t>cnp.PyArray_DATA(beside) & 63
     return raw[start:start + n*sizeof(real)].view(DTYPE)
 
 
@@ -261,6 +264,18 @@ def activation(int kind, double alpha, cnp.ndarray z, Py_ssize_t n):
     with nogil: activate(kind, R(alpha), rows, n, p, n)
 
 
+def activation_keeping_slope(int kind, double alpha, cnp.ndarray z, cnp.ndarray slope, Py_ssize_t n):
+    """z <- f(z) in place and slope <- f'(z), for a function of SLOPES_KEPT."""
+    cdef real* p = <real*>writable(z, "z")
+    cdef real* q = <real*>writable(slope, "slope")
+    cdef ix rows = z.size//n if n else 0
+    same_size(slope, z.size, "slope")
+    with nogil: activate_keeping_slope(kind, R(alpha), rows, n, p, q, n)
+
+
+SLOPES_KEPT = tuple(kind for kind in range(ACTIVATIONS) if keeps_slope(kind))
+
+
 def activation_backward(int kind, double alpha, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     """d <- d f'(z) in place, from a = f(z)."""
     cdef const real* p = <const real*>readable(a, "a")
@@ -268,6 +283,60 @@ def activation_backward(int kind, double alpha, cnp.ndarray a, cnp.ndarray d, Py
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
     with nogil: activation_gradient(kind, R(alpha), rows, n, p, q, n)
+
+
+cdef inline bint usable_with(cnp.ndarray a, cnp.ndarray like):
+    """Whether it has the shape and dtype of `like`, and the very same memory or no byte of it."""
+    cdef const char* p = <const char*>cnp.PyArray_DATA(a)
+    cdef const char* q = <const char*>cnp.PyArray_DATA(like)
+    return (is_ready(a) and leading_shape(a, like, cnp.PyArray_NDIM(like))
+            and (p == q or p >= q + cnp.PyArray_NBYTES(like) or q >= p + cnp.PyArray_NBYTES(a)))
+
+
+def apply_activation(int kind, double alpha, bint gradient, x, upstream, out, int threads):
+    """f(x), or the gradient upstream f'(x) (upstream may be None: ones), in `out` or where that is None in a new array.
+
+    None, with nothing done, where an array is not C-contiguous, aligned and native, of one dtype (the module's) and shape,
+    or lies partly over another; and for threads = 0 where there is work for more than one."""
+    cdef ActivationJob job
+    cdef cnp.ndarray xx, uu, result
+    cdef object scratch
+    cdef ix n
+    if type(x) is not cnp.ndarray or not is_ready(x): return None
+    xx = x
+    n = cnp.PyArray_SIZE(xx)
+    job.activation, job.alpha, job.gradient = kind, R(alpha), gradient
+    if is_rowwise(kind):
+        if cnp.PyArray_NDIM(xx) == 0: return None
+        job.K = cnp.PyArray_DIM(xx, cnp.PyArray_NDIM(xx) - 1)
+        if job.K == 0 or (gradient and upstream is None): return None
+    else: job.K = 1
+    if threads == 0:
+        if n >= PARALLEL: return None
+        threads = 1
+    if out is None: result = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(xx), cnp.PyArray_DIMS(xx), TYPE_NUMBER, 0)
+    else:
+        if type(out) is not cnp.ndarray: return None
+        result = out
+        if not cnp.PyArray_ISWRITEABLE(result) or not usable_with(result, xx): return None
+    job.upstream = NULL
+    if upstream is not None:
+        if type(upstream) is not cnp.ndarray: return None
+        uu = upstream
+        if not is_ready(uu) or not leading_shape(uu, xx, cnp.PyArray_NDIM(xx)) or not usable_with(result, uu): return None
+        job.upstream = <const real*>cnp.PyArray_DATA(uu)
+    job.x, job.out = <const real*>cnp.PyArray_DATA(xx), <real*>cnp.PyArray_DATA(result)
+    job.rows = n//job.K
+    job.block = max(ACTIVATION_BLOCK//job.K, <ix>1)
+    job.blocks = (job.rows + job.block - 1)//job.block
+    job.scratch = NULL
+    if gradient and job.K > ACTIVATION_BLOCK:
+        scratch = np.empty(threads*job.K, DTYPE)
+        job.scratch = <real*>cnp.PyArray_DATA(scratch)
+    if n < 32768: activation_member(&job, 0, 1)       # to let go of the GIL costs more than it gives
+    else:
+        with nogil: team_run(activation_member, &job, threads, &job.barrier)
+    return result
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):

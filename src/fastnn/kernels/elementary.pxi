@@ -1,7 +1,8 @@
-# exp, log, log1p, tanh and sigmoid of one element: branch-free, so that the compiler vectorises the loops round them.
-# Where a loss needs more than a `real` holds, numbers are pairs: a rounded value and its tail, what the rounding lost.
-# Constants are those of the classical minimax polynomials (Cephes for float32, fdlibm for float64); the largest errors
-# over the whole domain are in tests/kernels.  Subnormal, infinite and NaN arguments give what IEEE arithmetic gives.
+# exp, expm1, log, log1p, tanh, sigmoid and the tail of the normal distribution, of one element: branch-free, so that the
+# compiler vectorises the loops round them.  Where a caller needs more than a `real` holds, numbers are pairs: a rounded
+# value and its tail, what the rounding lost.  Constants are those of the classical minimax polynomials (Cephes for
+# float32, fdlibm for float64), or of own ones where that is said; the largest errors over the whole domain are in
+# tests/kernels.  Subnormal, infinite and NaN arguments give what IEEE arithmetic gives.
 
 cdef inline real expm1_curvature(real r) noexcept nogil:
     """(e^r - 1 - r)/r^2 for |r| <= ln(2)/2."""
@@ -60,6 +61,12 @@ cdef inline real absolute(real x) noexcept nogil:
     return from_bits(bits(x) & ABS_MASK)
 
 
+cdef inline real clip(real x, real low, real high) noexcept nogil:
+    """Keeps NaN."""
+    x = choose(x < low, low, x)
+    return choose(x > high, high, x)
+
+
 cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
     """a + b - s, for s = a + b rounded; 0 where s is infinite (Knuth's two-sum)."""
     cdef real t = s - a
@@ -102,6 +109,24 @@ cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
     return scaled(p, k)
 
 
+cdef inline real exp_mantissa(real x, real tail, ireal* k) noexcept nogil:
+    """p with e^(x + tail) = 2^k p, about 1, for |x| < 1000 (float32: 200) and such a tail: for a product with e^x that must
+    not lose digits where e^x is subnormal."""
+    cdef real lost
+    return R(1) + expm1_near_0(reduce_by_ln2(x, k, &lost) + tail)
+
+
+cdef inline real expm1_of_negative(real x) noexcept nogil:
+    """e^x - 1 for x <= 0, and some number for x > 0."""
+    cdef ireal k
+    cdef real low = R(-20.0) if sizeof(real) == 4 else R(-40.0), lost, s, t
+    x = low if x < low else x
+    t = R(0) if x > R(0) else x
+    t = expm1_near_0(reduce_by_ln2(t, &k, &lost))
+    s = power_of_2(k)
+    return choose(x == R(0), x, fmadd(t, s, s - R(1)))       # keeps -0
+
+
 cdef inline real tanh_(real x) noexcept nogil:
     cdef ireal k
     cdef real y = absolute(x), high = R(20.0) if sizeof(real) == 4 else R(40.0), t, s, lost
@@ -117,6 +142,81 @@ cdef inline real tanh_(real x) noexcept nogil:
 cdef inline real sigmoid_(real x) noexcept nogil:
     cdef real e = exp_(-absolute(x)), s = R(1)/(R(1) + e)
     return e*s if x < R(0) else s
+
+
+cdef inline real mills_ratio(real y) noexcept nogil:
+    """Phi(-y) e^(y^2/2) for 0 <= y <= 40 (float32: 16), where Phi is the distribution function of the normal distribution:
+    smooth and slowly falling, so that Phi(-y) keeps its relative accuracy however small.  (1 + y) times it, which hardly
+    varies, is an own minimax polynomial of t = (y - c)/(y + c)."""
+    cdef real c = R(4) if sizeof(real) == 4 else R(6), t = (y - c)/(y + c), p
+    if sizeof(real) == 4:
+        p = R(-7.2553652e-05)
+        p = fmadd(p, t, R(-6.30343202e-05))
+        p = fmadd(p, t, R(0.000691303285))
+        p = fmadd(p, t, R(-0.0003028763749))
+        p = fmadd(p, t, R(-0.00500327582))
+        p = fmadd(p, t, R(0.0179402381182))
+        p = fmadd(p, t, R(-0.03219747543))
+        p = fmadd(p, t, R(0.02859995328))
+        p = fmadd(p, t, R(0.013999607414))
+        p = fmadd(p, t, R(-0.0967034623))
+        p = fmadd(p, t, R(0.4720532))
+    else:
+        p = R(1.5084997887613674e-09)
+        p = fmadd(p, t, R(2.7616497873361918e-09))
+        p = fmadd(p, t, R(-1.5642784248565336e-08))
+        p = fmadd(p, t, R(-1.9575323698787473e-08))
+        p = fmadd(p, t, R(1.3264279751061318e-07))
+        p = fmadd(p, t, R(-8.925447665711661e-10))
+        p = fmadd(p, t, R(-1.000017128424156e-06))
+        p = fmadd(p, t, R(1.784057505854507e-06))
+        p = fmadd(p, t, R(4.412717675942203e-06))
+        p = fmadd(p, t, R(-2.6353462110606227e-05))
+        p = fmadd(p, t, R(3.779476928001862e-05))
+        p = fmadd(p, t, R(0.00011948966323930638))
+        p = fmadd(p, t, R(-0.0008689946315227075))
+        p = fmadd(p, t, R(0.002935655518706695))
+        p = fmadd(p, t, R(-0.007059819426394078))
+        p = fmadd(p, t, R(0.013246864153699292))
+        p = fmadd(p, t, R(-0.01976647921949113))
+        p = fmadd(p, t, R(0.022592467062814696))
+        p = fmadd(p, t, R(-0.01614151733221941))
+        p = fmadd(p, t, R(-0.004373386779594425))
+        p = fmadd(p, t, R(0.03981142456243022))
+        p = fmadd(p, t, R(-0.08502536230577071))
+        p = fmadd(p, t, R(0.45345520027112796))
+    return p/(R(1) + y)
+
+
+cdef inline real tanh_shrink_near_0(real w) noexcept nogil:
+    """(y - tanh(y))/y^3 for y^2 = w <= 1: an own minimax polynomial."""
+    cdef real p
+    if sizeof(real) == 4:
+        p = R(-0.000142823933857)
+        p = fmadd(p, w, R(0.00092360918643))
+        p = fmadd(p, w, R(-0.00320695363916))
+        p = fmadd(p, w, R(0.00869795121253))
+        p = fmadd(p, w, R(-0.0218295846134))
+        p = fmadd(p, w, R(0.0539634227753))
+        p = fmadd(p, w, R(-0.133333101869))
+        return fmadd(p, w, R(0.333333343267))
+    p = R(8.540000704058055e-09)
+    p = fmadd(p, w, R(-9.365620009647933e-08))
+    p = fmadd(p, w, R(5.123303671256177e-07))
+    p = fmadd(p, w, R(-1.9218143651936037e-06))
+    p = fmadd(p, w, R(5.777654441628333e-06))
+    p = fmadd(p, w, R(-1.5416452019486524e-05))
+    p = fmadd(p, w, R(3.8991871173576284e-05))
+    p = fmadd(p, w, R(-9.67910927048607e-05))
+    p = fmadd(p, w, R(0.00023908846508934669))
+    p = fmadd(p, w, R(-0.0005900175767987523))
+    p = fmadd(p, w, R(0.0014558326533984118))
+    p = fmadd(p, w, R(-0.0035921278236704956))
+    p = fmadd(p, w, R(0.008863235512589444))
+    p = fmadd(p, w, R(-0.02186948853529803))
+    p = fmadd(p, w, R(0.05396825396823156))
+    p = fmadd(p, w, R(-0.1333333333333331))
+    return fmadd(p, w, R(0.3333333333333333))
 
 
 cdef inline real log_cubic(real f, real h) noexcept nogil:
@@ -215,6 +315,12 @@ cdef inline real log1p_of_sum(real x, real tail) noexcept nogil:
 
 cdef inline real log1p_(real x) noexcept nogil:
     return log1p_of_sum(x, R(0))
+
+
+cdef inline real log1p_of_fraction(real x) noexcept nogil:
+    """log(1 + x) for 0 <= x <= 1: cheaper than log1p_, as 1 + x needs no rounding nor looking into its bits."""
+    cdef bint above = x > R(0.41421356)
+    return log_of_1_plus(choose(above, R(0.5)*(x - R(1)), x), choose(above, R(1), R(0)), R(0))
 
 
 cdef inline real power_of_pair(real x, real x_tail, real gamma, real* tail) noexcept nogil:

@@ -16,12 +16,6 @@ cdef inline real sign_of(real x) noexcept nogil:
     return choose(x < R(0), R(-1), s)
 
 
-cdef inline real clip(real x, real low, real high) noexcept nogil:
-    """Keeps NaN."""
-    x = choose(x < low, low, x)
-    return choose(x > high, high, x)
-
-
 cdef inline real outside(real x, real low, real high, real otherwise) noexcept nogil:
     """0 where a clip to [low, high] acts on x."""
     otherwise = choose(x < low, R(0), otherwise)

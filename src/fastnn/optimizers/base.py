@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypedDict
@@ -251,7 +252,8 @@ class Optimizer:
         if self._state is None:
             first = [*self._rule().states.values(), 0.0, 0.0]
             self._state = [
-                tuple(_filled(*one, value) for _, value in zip(names, first, strict=False)) for one in built_for
+                tuple(_filled(*one, value, v) for _, value in zip(names, first, strict=False))
+                for one, v in zip(built_for, variables, strict=True)
             ]
             self._built_for, self._pieces = built_for, [[v.size] for v in variables]
         elif self._built_for != built_for:
@@ -306,7 +308,7 @@ class Optimizer:
                 f"{'one' if rate is None else 'none'} for {self!r}"
             )
         rate = rate if rate is None else not_negative("state['learning_rate']", rate)
-        count = len(given) // len(names) if names else len(self._state or ())
+        count = len(given) // len(names) if names else 0
         expected = {f"{name}.{i}" for i in range(count) for name in names}
         if set(given) != expected:
             wrong = sorted(expected ^ set(given)) or sorted(expected)
@@ -388,7 +390,7 @@ class Optimizer:
         for i, v in enumerate(variables):
             if not isinstance(v, np.ndarray):
                 raise TypeError(f"variables[{i}] is {type(v).__name__}, expected an ndarray")
-            if v.dtype not in (np.float32, np.float64) or not v.dtype.isnative:
+            if v.dtype not in (np.float32, np.float64):  # byte-swapped ones are neither
                 raise ValueError(f"variables[{i}] has dtype {v.dtype}, expected float32 or float64")
             if not v.flags.writeable:
                 raise ValueError(f"variables[{i}] is read-only, expected an array that can be updated in place")
@@ -491,8 +493,8 @@ def _takes_an_argument(function: Callable[..., float]) -> bool:
     return True
 
 
-def _filled(shape: tuple[int, ...], dtype: np.dtype, value: float) -> np.ndarray:
-    result: np.ndarray = core(dtype).aligned(int(np.prod(shape))).reshape(shape)
+def _filled(shape: tuple[int, ...], dtype: np.dtype, value: float, beside: np.ndarray | None = None) -> np.ndarray:
+    result: np.ndarray = core(dtype).aligned(math.prod(shape), beside).reshape(shape)
     if value:
         result[...] = value
     return result

@@ -158,7 +158,7 @@ class Adadelta(Optimizer):
     rho : float in [0, 1)
         ρ, 0.95 by default.
     epsilon : float
-        ε, above 0; 1e-7 by default.  The first steps are about √ε long.
+        ε, above 0; 1e-7 by default.  The first steps are about √(ε/(1 - ρ)) long.
     **options
         As for `Optimizer`.
 

@@ -333,12 +333,10 @@ class CosineDecayRestarts(LearningRateSchedule):
             done -= restarts
         else:
             restarts = math.floor(math.log(1 + done * (self.t_mul - 1)) / math.log(self.t_mul))
-            # The quotient of logarithms may be off by a rounding where a decay begins.
-            while done >= self._begin(restarts + 1):
+            # Where a decay begins, rounding may have made one of these numbers too small.
+            while done >= self._begin(restarts + 1) * (1 - 1e-12):
                 restarts += 1
-            while done < self._begin(restarts):
-                restarts -= 1
-            done = (done - self._begin(restarts)) / self.t_mul**restarts
+            done = max(done - self._begin(restarts), 0.0) / self.t_mul**restarts
         decayed = 0.5 * self.m_mul**restarts * (1 + math.cos(math.pi * done))
         return float(self.initial_learning_rate * ((1 - self.alpha) * decayed + self.alpha))
 

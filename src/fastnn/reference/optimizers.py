@@ -1,4 +1,5 @@
-"""Update rules on flat arrays, Keras 3's to the letter.
+"""Update rules on flat arrays, Keras 3's to the letter; what they are and who published them say the classes of
+``fastnn.optimizers``.
 
 Each rule is a pure function ``rule(parameters, gradient, state, step, learning_rate, ...)`` of
 
@@ -29,7 +30,7 @@ State: TypeAlias = tuple[FloatArray, ...]
 def sgd(
     parameters: FloatArray, gradient: FloatArray, state: State, step: int, learning_rate: float
 ) -> tuple[FloatArray, State]:
-    """Gradient descent: ``θ ← θ - η g``; without state."""
+    """Gradient descent, without state."""
     return parameters - _scalar(learning_rate, parameters) * gradient, ()
 
 
@@ -43,13 +44,7 @@ def sgd_momentum(
     momentum: float,
     nesterov: bool = False,
 ) -> tuple[FloatArray, State]:
-    """Gradient descent with momentum: ``v ← β v + η g``, then ``θ ← θ - v``, or Nesterov's ``θ ← θ - (β v + η g)``.
-
-    State: v. The learning rate is inside the velocity. Keras stores -v; the parameters are the same to the last bit.
-
-    Source: Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep learning",
-    ICML 2013.
-    """
+    """Gradient descent with momentum. State: the velocity; Keras stores it negative, to the same last bit."""
     beta = _scalar(momentum, parameters)
     scaled = _scalar(learning_rate, parameters) * gradient
     velocity = beta * state[0] + scaled
@@ -61,16 +56,10 @@ def sgd_momentum(
 def adagrad(
     parameters: FloatArray, gradient: FloatArray, state: State, step: int, learning_rate: float, epsilon: float
 ) -> tuple[FloatArray, State]:
-    """AdaGrad: ``s ← s + g²``, ``θ ← θ - η g / √(s + ε)``.
-
-    State: s, 0.1 at first.
-
-    Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
-    JMLR 2011.
-    """
-    accumulator = state[0] + gradient * gradient
-    root = np.sqrt(accumulator + _scalar(epsilon, parameters))
-    return parameters - _scalar(learning_rate, parameters) * gradient / root, (accumulator,)
+    """AdaGrad. State: the sum of squares, 0.1 at first."""
+    squares = state[0] + gradient * gradient
+    update = _scalar(learning_rate, parameters) * gradient / np.sqrt(squares + _scalar(epsilon, parameters))
+    return parameters - update, (squares,)
 
 
 @np.errstate(all="ignore")
@@ -85,22 +74,13 @@ def rmsprop(
     momentum: float = 0.0,
     centered: bool = False,
 ) -> tuple[FloatArray, State]:
-    """RMSprop: ``v ← ρ v + (1 - ρ) g²``, ``θ ← θ - η g / √(v + ε)``.
-
-    Centred: ``a ← ρ a + (1 - ρ) g``, and the root is of ``max(v - a², 0) + ε``. With momentum: ``m ← β m + η g / √...``
-    and ``θ ← θ - m``.
-
-    State: v, then a where centred, then m with momentum.
-
-    Source: Hinton, Srivastava and Swersky, "Neural networks for machine learning, lecture 6e", 2012.
-    """
-    velocity = _average(state[0], gradient * gradient, 1 - rho)
-    new = [velocity]
-    variance = velocity
+    """RMSprop. State: the mean of squares; where centred the mean; with momentum the sum of increments."""
+    squares = _average(state[0], gradient * gradient, 1 - rho)
+    new, variance = [squares], squares
     if centered:
         mean = _average(state[1], gradient, 1 - rho)
         new.append(mean)
-        variance = np.maximum(velocity - mean * mean, 0)
+        variance = np.maximum(squares - mean * mean, 0)
     update = _scalar(learning_rate, parameters) * gradient / np.sqrt(variance + _scalar(epsilon, parameters))
     if momentum:
         update = _scalar(momentum, parameters) * state[-1] + update
@@ -118,12 +98,7 @@ def adadelta(
     rho: float,
     epsilon: float,
 ) -> tuple[FloatArray, State]:
-    """Adadelta: ``s ← ρ s + (1 - ρ) g²``, ``d = √(u + ε) g / √(s + ε)``, ``u ← ρ u + (1 - ρ) d²``, ``θ ← θ - η d``.
-
-    State: s, u.
-
-    Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
-    """
+    """Adadelta. State: the means of the squares of gradients and of updates."""
     eps = _scalar(epsilon, parameters)
     of_gradients = _average(state[0], gradient * gradient, 1 - rho)
     update = np.sqrt(state[1] + eps) * gradient / np.sqrt(of_gradients + eps)
@@ -143,15 +118,9 @@ def adam(
     epsilon: float,
     amsgrad: bool = False,
 ) -> tuple[FloatArray, State]:
-    """Adam with the paper's ε-hat.
+    """Adam in the efficient order at the end of the paper's section 2, with its ε-hat; AMSGrad.
 
-    ``m ← m + (g - m)(1 - β₁)``, ``v ← v + (g² - v)(1 - β₂)``, ``θ ← θ - α m / (√v + ε)``,
-    ``α = η √(1 - β₂ᵗ) / (1 - β₁ᵗ)``. AMSGrad: the root is of ``h ← max(h, v)``.
-
-    State: m, v, and h for AMSGrad.
-
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015: the efficient order at the end of
-    section 2. Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+    State: the mean, the mean of squares, and for AMSGrad the largest of these.
     """
     alpha = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
     mean = _average(state[0], gradient, 1 - beta_1)
@@ -172,12 +141,7 @@ def adamax(
     beta_2: float,
     epsilon: float,
 ) -> tuple[FloatArray, State]:
-    """Adamax: ``m ← m + (g - m)(1 - β₁)``, ``u ← max(β₂ u, |g|)``, ``θ ← θ - η / (1 - β₁ᵗ) m / (u + ε)``.
-
-    State: m, u.
-
-    Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.
-    """
+    """Adamax. State: the mean, and the largest gradient, decaying."""
     mean = _average(state[0], gradient, 1 - beta_1)
     norm = np.maximum(_scalar(beta_2, parameters) * state[1], np.abs(gradient))
     rate = _scalar(learning_rate / (1 - beta_1**step), parameters)
@@ -195,15 +159,8 @@ def nadam(
     beta_2: float,
     epsilon: float,
 ) -> tuple[FloatArray, State]:
-    """Nadam: Adam's m and v, and with ``u_k = β₁ (1 - 0.96^k / 2)``, ``p_k = u_1 ... u_k``
-
-    ``m̂ = u_{t+1} m / (1 - p_{t+1}) + (1 - u_t) g / (1 - p_t)``, ``θ ← θ - η m̂ / (√(v / (1 - β₂ᵗ)) + ε)``.
-
-    State: m, v.
-
-    Source: Dozat, "Incorporating Nesterov momentum into Adam", 2015.
-    """
-    u = [beta_1 * (1 - 0.5 * 0.96**k) for k in range(1, step + 2)]
+    """Nadam. State: the mean, and the mean of squares."""
+    u = [beta_1 * (1 - 0.5 * 0.96**k) for k in range(1, step + 2)]  # u_1 ... u_{t+1}
     of_mean = learning_rate * u[step] / (1 - math.prod(u))
     of_gradient = learning_rate * (1 - u[step - 1]) / (1 - math.prod(u[:step]))
     mean = _average(state[0], gradient, 1 - beta_1)
@@ -223,12 +180,7 @@ def lion(
     beta_1: float,
     beta_2: float,
 ) -> tuple[FloatArray, State]:
-    """Lion: ``θ ← θ - η sign(β₁ m + (1 - β₁) g)``, then ``m ← β₂ m + (1 - β₂) g``.
-
-    State: m.
-
-    Source: Chen et al., "Symbolic discovery of optimization algorithms", 2023.
-    """
+    """Lion. State: the mean."""
     direction = np.sign(_scalar(beta_1, parameters) * state[0] + _scalar(1 - beta_1, parameters) * gradient)
     update = _scalar(learning_rate, parameters) * direction
     return parameters - update, (_average(state[0], gradient, 1 - beta_2),)
