@@ -470,8 +470,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         model = self._network()
         if not hasattr(model, "export"):
             raise NotImplementedError("this version of fastnn has no Sequential.export")
-        if self.out_activation_ == "exp":
-            raise NotImplementedError("a network behind a logarithmic link cannot be exported")
+        if self.out_activation_ == "exp":  # which the loss has taken over, in training
+            model = Sequential(self._stack(0.0, "exponential"), seed=self._seed, dtype=model.dtype.name)
+            self._copy_weights(model)
         model.export(path)
 
     # ---- scikit-learn's protocol ------------------------------------------------------------------------------------
