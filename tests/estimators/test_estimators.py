@@ -445,5 +445,6 @@ def fresh() -> Any:
 
 def test_scikit_learn_is_imported_only_when_asked_for(fresh: Any) -> None:
     assert fresh("import fastnn, sys; print('sklearn' in sys.modules, 'scipy' in sys.modules)").strip() == "False False"
-    missing = fresh("import sys; sys.modules['sklearn'] = None; import fastnn.estimators")
-    assert 'ImportError: fastnn.estimators needs scikit-learn and SciPy: pip install "fastnn[sklearn]"' in missing
+    for fault in ("sys.modules['sklearn'] = None", "import sklearn.utils.validation as v; del v.validate_data"):
+        missing = fresh(f"import sys; {fault}; import fastnn.estimators")
+        assert "ImportError: fastnn.estimators needs scikit-learn 1.6 or later, and SciPy: pip install" in missing

@@ -6,11 +6,11 @@ They need scikit-learn 1.6 or later: ``pip install "fastnn[sklearn]"``.
 try:
     from .classifier import MLPClassifier
     from .regressor import MLPRegressor
-except ModuleNotFoundError as error:
+except ImportError as error:
     if error.name is None or error.name.partition(".")[0] not in ("sklearn", "scipy"):
         raise
     raise ImportError(
-        'fastnn.estimators needs scikit-learn and SciPy: pip install "fastnn[sklearn]"', name=error.name
+        'fastnn.estimators needs scikit-learn 1.6 or later, and SciPy: pip install "fastnn[sklearn]"', name=error.name
     ) from error
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
