@@ -434,16 +434,13 @@ def test_export_is_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         MLPClassifier().to_onnx("c.onnx")
 
 
-@pytest.fixture(scope="module")
-def fresh() -> Any:
-    def run(code: str) -> str:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
-
-    return run
+def fresh(code: str) -> str:
+    """What a new interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
-def test_scikit_learn_is_imported_only_when_asked_for(fresh: Any) -> None:
+def test_scikit_learn_is_imported_only_when_asked_for() -> None:
     assert fresh("import fastnn, sys; print('sklearn' in sys.modules, 'scipy' in sys.modules)").strip() == "False False"
     for fault in ("sys.modules['sklearn'] = None", "import sklearn.utils.validation as v; del v.validate_data"):
         missing = fresh(f"import sys; {fault}; import fastnn.estimators")
