@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastnn"
 # From the bottom up. A module may import those of its own level and of the levels below it.
 LEVELS = [
     {"kernels", "reference"},
-    {"validation", "threads", "config", "callbacks", "datasets"},
+    {
+        *("validation", "serialization", "safetensors", "tabular", "threads", "config"),
+        *("utils", "plots", "callbacks", "datasets"),
+    },
     {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},
     {"layers"},
     {"models"},

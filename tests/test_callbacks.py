@@ -12,8 +12,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from fastnn import callbacks
-from fastnn.callbacks import Callback, CallbackList, History, ProgressBar
+from fastnn.callbacks import Callback, CallbackList, History, ProgressBar, progress
 
 LOGS = {"loss": 0.25, "accuracy": 0.5, "val_loss": 0.75, "val_accuracy": 0.125}
 
@@ -38,7 +37,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(callbacks, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
     return clock
 
 

@@ -24,7 +24,7 @@ print(*sorted(loaded - sys.stdlib_module_names))
 """
 
 
-@pytest.mark.parametrize("name", ["scipy", "matplotlib", "tqdm", "sklearn"])
+@pytest.mark.parametrize("name", ["scipy", "matplotlib", "tqdm", "sklearn", "polars", "onnx", "h5py", "safetensors"])
 def test_the_optional_packages_are_installed_here(name: str) -> None:
     # Without them the next test could not fail.
     assert importlib.util.find_spec(name) is not None

@@ -7,15 +7,30 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers, regularizers
+from . import (
+    activations,
+    callbacks,
+    datasets,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    utils,
+)
 from .config import __version__, show_config
-from .models import Sequential
+from .layers import Input
+from .models import Sequential, load_model
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from .inspection import check_gradients, trace
 
 __all__ = [
+    "Input",
     "Sequential",
     "__version__",
     "activations",
@@ -26,13 +41,16 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "load_model",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "regularizers",
     "set_num_threads",
     "show_config",
     "trace",
+    "utils",
 ]
 
 

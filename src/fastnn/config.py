@@ -12,7 +12,7 @@ import numpy as np
 from . import kernels, threads, validation
 
 __version__ = "0.1.0"
-_OPTIONAL = ("matplotlib", "tqdm", "sklearn", "scipy")
+_OPTIONAL = ("matplotlib", "tqdm", "sklearn", "scipy", "polars", "onnx", "h5py")
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import serialization, validation
+from .serialization import serialize
 
 __all__ = [
     "Constant",
@@ -30,6 +31,7 @@ __all__ = [
     "VarianceScaling",
     "Zeros",
     "get",
+    "serialize",
 ]
 
 # Standard deviation of a standard normal number that is drawn again as long as it is beyond 2.
@@ -299,7 +301,7 @@ def _truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.nd
     return x
 
 
-_NAMED = {
+_NAMED: dict[str, type[Initializer]] = {
     "constant": Constant,
     "glorot_normal": GlorotNormal,
     "glorot_uniform": GlorotUniform,
@@ -315,6 +317,7 @@ _NAMED = {
     "variance_scaling": VarianceScaling,
     "zeros": Zeros,
 }
+_CLASSES: dict[str, type[Initializer]] = {kind.__name__: kind for kind in _NAMED.values()}
 
 
 def get(identifier: str | dict[str, Any] | Initializer | type[Initializer]) -> Initializer:
@@ -326,10 +329,5 @@ def get(identifier: str | dict[str, Any] | Initializer | type[Initializer]) -> I
         For an unknown name, or anything else.
     """
     if isinstance(identifier, dict):
-        return validation.from_serialized("initializer", identifier, Initializer, _NAMED.values())
+        return serialization.deserialize("initializer", identifier, Initializer, _CLASSES)
     return validation.lookup("initializer", identifier, Initializer, _NAMED)
-
-
-def serialize(initializer: Initializer) -> dict[str, Any]:
-    """Class and configuration, as JSON can hold them."""
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from . import validation
+from . import serialization, validation
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get"]
+__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "serialize"]
 
 
 class Regularizer:
@@ -95,8 +95,12 @@ class L1L2(Regularizer):
         self.l2 = validation.number("l2", l2, low=0)
 
 
+_NAMED: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+_CLASSES: dict[str, type[Regularizer]] = {kind.__name__: kind for kind in _NAMED.values()}
+
+
 def get(identifier: str | dict[str, Any] | Regularizer | type[Regularizer] | None) -> Regularizer | None:
-    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; of what `serialize` returned; or None.
+    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; or of what `serialize` returned; or None.
 
     Raises
     ------
@@ -105,14 +109,11 @@ def get(identifier: str | dict[str, Any] | Regularizer | type[Regularizer] | Non
     """
     if identifier is None:
         return None
-    named = {"l1": L1, "l2": L2, "l1_l2": L1L2}
     if isinstance(identifier, dict):
-        return validation.from_serialized("regularizer", identifier, Regularizer, named.values())
-    return validation.lookup("regularizer", identifier, Regularizer, named)
+        return serialization.deserialize("regularizer", identifier, Regularizer, _CLASSES)
+    return validation.lookup("regularizer", identifier, Regularizer, _NAMED)
 
 
 def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     """Class and configuration, as JSON can hold them; None stays None."""
-    if regularizer is None:
-        return None
-    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+    return None if regularizer is None else serialization.serialize(regularizer)

@@ -24,9 +24,38 @@ def real(name: str, value: Any, expected: str) -> np.ndarray:
         given = np.asarray(value)
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is no rectangular array, expected {expected}: {error}") from error
+    if given.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a frame of several types, or with missing values
+        given = _columns(name, value, given)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {given.dtype}, expected {expected}")
     return given
+
+
+def _columns(name: str, value: Any, given: np.ndarray) -> np.ndarray:
+    """The numbers of a data frame or a series that NumPy takes for objects; what is missing is NaN."""
+    if given.ndim == 1:
+        return _series(value, given)
+    if not hasattr(value, "columns") or len(value.columns) != given.shape[1]:
+        return given
+    parts = [_series(value[column], np.asarray(value[column])) for column in value.columns]
+    for column, part in zip(value.columns, parts, strict=True):
+        if part.dtype.kind not in "biuf":
+            raise TypeError(
+                f"{name} has the column {column!r} of type {value[column].dtype}, expected columns of real numbers"
+            )
+    return np.column_stack(parts)
+
+
+def _series(value: Any, given: np.ndarray) -> np.ndarray:
+    """A series as floats where it holds nothing but numbers and missing values."""
+    if given.dtype.kind != "O" or given.ndim != 1:
+        return given
+    missing = np.asarray(value.isna()) if hasattr(value, "isna") else np.array([v is None for v in given], bool)
+    if missing.all() or not all(isinstance(v, numbers.Real) for v in given[~missing]):
+        return given
+    result = np.full(given.shape, np.nan)
+    result[~missing] = given[~missing].astype(np.float64)
+    return result
 
 
 def array(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
@@ -206,6 +235,21 @@ def number(
     return result
 
 
+def number_or_vector(name: str, value: Any, *, low: float = -math.inf) -> np.ndarray:
+    """A finite number or a vector of them, each at least `low`, as float64 of no axis or one."""
+    result = real(name, value, "a number or a vector").astype(np.float64)
+    if result.ndim > 1 or not (np.isfinite(result) & (result >= low)).all():
+        least = f", at least {low:g}" if low > -math.inf else ""
+        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them{least}")
+    return result
+
+
+def fits(name: str, value: np.ndarray, n: int) -> None:
+    """A number, or a vector of n."""
+    if value.shape not in ((), (n,)):
+        raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n},)")
+
+
 def integer(name: str, value: Any, *, low: int = 0, high: int | None = None) -> int:
     """A whole number from low to high."""
     if isinstance(value, bool):
@@ -253,16 +297,6 @@ def lookup(name: str, value: Any, kind: type[T], named: Mapping[str, Callable[[]
     return named[value]()
 
 
-def from_serialized(name: str, value: dict[str, Any], kind: type[T], classes: Iterable[Any]) -> T:
-    """An object of `kind`, of the class and configuration that a `serialize` returned."""
-    known = {cls.__name__: cls for cls in classes}
-    if value.get("class_name") not in known or not isinstance(value.get("config"), dict):
-        raise ValueError(f"{name} is {value!r}, expected a class_name of {', '.join(known)}, and its config")
-    result = known[value["class_name"]].from_config(value["config"])
-    assert isinstance(result, kind)
-    return result
-
-
 def floating(name: str, value: Any) -> np.dtype:
     """The dtype to compute in with this value: its own where that is float32 or float64, float64 otherwise."""
     dtype = real(name, value, "real numbers").dtype.newbyteorder("=")
@@ -278,3 +312,9 @@ def output(name: str, value: Any, like: np.ndarray) -> np.ndarray:
     if not value.flags.writeable:
         raise ValueError(f"{name} is read-only")
     return value
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names for a message, of many only the first."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import serialization
+from ..serialization import serialize
 from .base import Input, Layer
 from .dense import Dense
 from .normalization import BatchNormalization, LayerNormalization, Normalization
-from .unweighted import Activation, Dropout, Flatten, Rescaling
+from .unweighted import ELU, Activation, Dropout, Flatten, LeakyReLU, ReLU, Rescaling, Softmax
 
 __all__ = [
+    "ELU",
     "Activation",
     "BatchNormalization",
     "Dense",
@@ -18,8 +21,11 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Normalization",
+    "ReLU",
     "Rescaling",
+    "Softmax",
     "deserialize",
     "serialize",
 ]
@@ -27,6 +33,7 @@ __all__ = [
 _CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
+        ELU,
         Activation,
         BatchNormalization,
         Dense,
@@ -34,15 +41,13 @@ _CLASSES: dict[str, type[Layer]] = {
         Flatten,
         Input,
         LayerNormalization,
+        LeakyReLU,
         Normalization,
+        ReLU,
         Rescaling,
+        Softmax,
     )
 }
-
-
-def serialize(layer: Layer) -> dict[str, Any]:
-    """Class and configuration of a layer, as JSON can hold them; not its weights."""
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
@@ -53,8 +58,5 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] |
     ValueError
         For a class that is neither a layer of fastnn nor in `custom_objects`.
     """
-    classes = {**_CLASSES, **(custom_objects or {})}
-    name = config["class_name"]
-    if name not in classes:
-        raise ValueError(f"layer is of class {name!r}, expected one of {', '.join(classes)}, or in custom_objects")
-    return classes[name].from_config(config["config"])
+    with serialization.custom_object_scope(custom_objects):
+        return serialization.deserialize("layer", config, Layer, _CLASSES)

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import validation
+from .. import serialization, validation
+from ..serialization import serialize
 from .base import KernelLoss as KernelLoss
 from .base import Loss
 from .classification import (
@@ -281,11 +282,6 @@ def get(identifier: str | dict[str, Any] | Loss | type[Loss] | Callable[..., np.
     return validation.lookup("loss", identifier, Loss, _NAMED)
 
 
-def serialize(loss: Loss) -> dict[str, Any]:
-    """A loss as a dict of its class's name and its configuration."""
-    return {"class_name": type(loss).__name__, "config": loss.get_config()}
-
-
 def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Loss]] | None = None) -> Loss:
     """The loss that `serialize` described.
 
@@ -296,7 +292,5 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Loss]] | 
     custom_objects : dict, optional
         Your own classes, by name.
     """
-    if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
-        raise ValueError(f"loss is {config!r}, expected a dict with 'class_name' and 'config'")
-    known = _CLASSES | (custom_objects or {})
-    return known[validation.choice("class_name", config["class_name"], known)].from_config(config["config"])
+    with serialization.custom_object_scope(custom_objects):
+        return serialization.deserialize("loss", config, Loss, _CLASSES)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from .. import callbacks as callbacks_
-from .. import losses, metrics, optimizers, validation
-from ..layers import Layer
-from .network import Network
+from .. import plots, validation
+from ..layers import Dropout, Layer
+from .compiled import Compiled, _reported
+from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
 
 __all__ = ["Sequential"]
 
+_OUTPUTS = 1 << 22  # that are kept at once for metrics
+_PROGRESS_SECONDS = 0.1  # between two reports of progress
 
-class Sequential(Network):
+
+class Sequential(Compiled):
     """A dense network: layers one after the other.
 
     Parameters
@@ -40,7 +46,13 @@ class Sequential(Network):
     epochs_trained : int
         Epochs of `fit` so far: with the seed, the parameters and the optimizer's state all that training depends on.
     stop_training : bool
-        Set by a callback to end `fit` after the epoch.
+        Set by a callback to end `fit` after the epoch, or after the step where a hook for batches sets it.
+    finished : bool
+        Whether the last `fit` came to its end: False while it runs, and where an exception ended it.
+    history : History or None
+        Of the last `fit`.
+    metrics, metrics_names
+        As compiled; the names begin with the loss, and are those of the logs.
 
     Examples
     --------
@@ -55,15 +67,14 @@ class Sequential(Network):
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    history: callbacks_.History | None = None  # of this very object: copies begin without
+
     def __init__(
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
-        self.stop_training = False
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self._metric_names: list[str] = []
-        self._metric: metrics.Metric | None = None
+        self.stop_training, self.finished = False, True
         self._epochs_trained = 0
+        self._resumed_at: int | None = None
         super().__init__(layers, name, seed=seed, dtype=dtype)
 
     @property
@@ -75,104 +86,87 @@ class Sequential(Network):
     def epochs_trained(self, value: int) -> None:
         self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
 
-    def _check_outputs(self, n_out: int) -> None:
-        if self.loss is not None:
-            self._specify(self.loss, self._metric_names, n_out)
+    def resume_at(self, epoch: int) -> None:
+        """Let the `fit` that is about to begin start with this epoch: for callbacks, in `on_train_begin`."""
+        self._resumed_at = validation.integer("epoch", epoch)
 
-    def _after_build(self) -> None:
-        if self.loss is not None:
-            self._set_loss()
-        self._announce_parameters()
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed and
+        the number of epochs.
+        """
+        optimizer, _ = self._compiled()
+        state = {f"weights.{i}": array for i, array in enumerate(self.get_weights())}
+        state |= {f"optimizer.{name}": array for name, array in optimizer.get_state().items()}
+        numbers = {"seed": np.array(self.seed, np.uint64), "epochs_trained": np.array(self.epochs_trained)}
+        return state | numbers
 
-    def _announce_parameters(self) -> None:
-        """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
-        if self.optimizer is not None and self._engine is not None:
-            self.optimizer.expect(self._parameters, [array.size for array in self.trainable_weights])
-
-    def compile(
-        self,
-        optimizer: str | optimizers.Optimizer = "sgd",
-        loss: str | losses.Loss | None = None,
-        metrics: Sequence[str] | None = None,
-    ) -> None:
-        """Choose how to train.
-
-        Parameters
-        ----------
-        optimizer : str or Optimizer
-        loss : str or Loss
-            A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
-            categorical behind softmax) is computed from the pre-activations, exactly.
-        metrics : list of str, optional
-            At most one: ``"accuracy"`` or a more exact name of it.
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned.
 
         Raises
         ------
         ValueError, TypeError
-            For an unknown name, or a loss or metric that does not fit the last layer, before anything is changed.
+            For the state of another model; nothing is changed then.
         """
-        chosen_optimizer, chosen_loss = optimizers.get(optimizer), losses.get(loss)  # type: ignore[arg-type]
-        if not isinstance(metrics, (str, list, tuple, type(None))):
-            raise TypeError(f"metrics is {metrics!r}, expected a list of names")
-        names = [metrics] if isinstance(metrics, str) else list(metrics or ())
-        if len(names) > 1:
-            raise ValueError(f"metrics has {len(names)} entries, expected at most one")
-        if chosen_loss.reduction not in ("sum_over_batch_size", "mean"):
-            raise ValueError(
-                f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model"
-            )
-        outputs = self._known_outputs() if self.layers else None
-        if outputs is not None:
-            self._specify(chosen_loss, names, outputs)
-
-        def change(engine: Any) -> None:
-            self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
-            if engine is not None:
-                self._set_loss()
-
-        self._work(change)
-        self._announce_parameters()
-        self._build_if_known()
-
-    def _specify(
-        self, loss: losses.Loss, metric_names: Sequence[str], outputs: int
-    ) -> tuple[losses.KernelLoss, metrics.Metric | None]:
-        """What the engine needs to know of a loss and a metric behind the last layer."""
-        loss.check_outputs(outputs)
-        metric = metrics.get(metric_names[0], outputs, loss.sparse) if metric_names else None
-        return loss.for_engine(self._last_activation), metric
-
-    def _set_loss(self) -> None:
-        assert self.loss is not None
-        spec, self._metric = self._specify(self.loss, self._metric_names, self._n_outputs)
-        code = self._metric.code if self._metric else 0
-        self._engine.set_loss(spec.kernel(self.dtype), spec.fused, code, spec.own)
+        optimizer, _ = self._compiled()
+        given = dict(state)
+        missing = [name for name in ("seed", "epochs_trained") if name not in given]
+        if missing:
+            raise ValueError(f"state has no {' and no '.join(missing)}, expected what get_state returned")
+        seed, epochs = (int(np.asarray(given[name]).item()) for name in ("seed", "epochs_trained"))
+        weights = [given[name] for name in (f"weights.{i}" for i in range(len(given))) if name in given]
+        before = self.get_weights()
+        self.set_weights(weights)
+        try:
+            optimizer.flat_state(self._parameters)  # so that the state of other parameters is refused
+            prefix = "optimizer."
+            optimizer.set_state({k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+        except BaseException:
+            self.set_weights(before)
+            raise
+        self.epochs_trained = epochs
+        if seed != self.seed:
+            self.seed = seed
+            if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
+                weights, n_in = self.get_weights(), self.layers[0].n_in
+                self._engine = None
+                self.build(n_in)  # type: ignore[arg-type]
+                self.set_weights(weights)
 
     def fit(
         self,
-        x: Any,
-        y: Any,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
     ) -> callbacks_.History:
         """Train for a number of epochs.
 
         Parameters
         ----------
-        x : array_like (N, in)
-            Converted to the model's dtype once; no copy where it has it.
+        x : array_like (N, in), or iterable of batches
+            Arrays and data frames are converted to the model's dtype once; no copy where they have it.  Of a memory map
+            rows are read some steps at a time, and converted then: memory does not grow with the file, but for 8 bytes
+            a sample where it is shuffled.  An iterable, such as a list, a generator or a data loader, gives batches
+            ``(x, y)`` or ``(x, y, sample_weight)``, each of which is a step; it is gone through once an epoch.
         y : array_like (N, out), or integer labels (N,) for sparse losses; (N,) means (N, 1)
+            None where x is an iterable.
         batch_size : int or "full", optional
             Samples of an update, 32 by default; the last batch of an epoch may be shorter.  "full" is batch gradient
             descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them.
+            Nothing where x is an iterable.
         epochs : int
             The epoch to stop before, counted from `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -181,25 +175,33 @@ class Sequential(Network):
         validation_split : float in [0, 1)
             This share of the samples, taken from the end before shuffling, is evaluated after each epoch and not
             trained on.
-        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+        validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of such batches, optional
             The same, with data of its own.
         shuffle : bool
-            Draw a new order of the samples for each epoch.
+            Draw a new order of the samples for each epoch; of an iterable's nothing is changed.
         class_weight : dict, optional
             From class to the weight of its samples in training, 1 where it is not named; validation does without.
         sample_weight : array_like (N,), optional
         initial_epoch : int
+        steps_per_epoch : int, optional
+            Batches of an epoch, instead of all.  The next epoch goes on where this one stopped; data that end begin
+            again, but for an iterator's, which are an error then.
+        validation_steps, validation_batch_size : int, optional
+            As `steps` and `batch_size` of `evaluate`.
+        validation_freq : int or collection of int
+            Validate after every so many epochs, or after those, counted from 1.
 
         Returns
         -------
         History
             Its ``history`` holds for each epoch the mean loss over its samples, as each was when its batch was trained
-            on, the metric likewise, and both for the validation data as ``val_…``, after the epoch.
+            on, the metrics likewise, and all for the validation data as ``val_…``, after the epoch.
 
         Raises
         ------
         ValueError, TypeError
-            For input that does not fit, before anything is changed.
+            For input that does not fit, before anything is changed; for a batch of an iterable that does not fit, or
+            that is missing, with the model as it was after the last whole step.
         RuntimeError
             Where a callback's `on_progress` calls back into the model that is training; nothing keeps it from reading
             and assigning parameters.
@@ -211,248 +213,274 @@ class Sequential(Network):
         epochs = validation.integer("epochs", epochs)
         initial_epoch = validation.integer("initial_epoch", initial_epoch)
         share = validation.number("validation_split", validation_split, low=0, high=1, open_high=True)
+        steps = _optional_count("steps_per_epoch", steps_per_epoch)
+        validates_after = _epochs_of("validation_freq", validation_freq)
         observers = callbacks_.CallbackList(callbacks)
         progress_bar = callbacks_.ProgressBar(verbose)
         if share and validation_data is not None:
             raise ValueError("validation_split and validation_data are both given, expected one of them")
-        x, y, given = self._data(x, y, sample_weight)
-        w = self._by_class(class_weight, y, given)
-        held_out = None
+        feed = self._feed(x, y, sample_weight, steps, epochs - initial_epoch, "steps_per_epoch")
+        if class_weight is not None:
+            self._by_class(class_weight, np.zeros(0, self.dtype), None)
+        held_out: Feed | None = None
         if share:
-            cut = int(len(x) * (1 - share))
-            if cut == 0 or cut == len(x):
-                raise ValueError(
-                    f"validation_split is {share}, which leaves {cut} of {len(x)} samples to train on and "
-                    f"{len(x) - cut} to validate with, expected at least one of each"
-                )
-            held_out = (x[cut:], y[cut:], None if given is None else given[cut:])
-            x, y, w = x[:cut], y[:cut], None if w is None else w[:cut]
-        elif validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)):
-                kind = type(validation_data).__name__
-                raise TypeError(f"validation_data is {kind}, expected a tuple (x, y) or (x, y, sample_weight)")
-            if len(validation_data) not in (2, 3):
-                raise ValueError(
-                    f"validation_data has {len(validation_data)} entries, expected (x, y) or (x, y, sample_weight)"
-                )
-            held_x, held_y, held_w = (*validation_data, None)[:3]
-            held_out = self._data(held_x, held_y, held_w, "validation_data ", x.shape[1])
+            feed, held_out = _split(feed, share)
+        if class_weight is not None:
+            feed.weigh(lambda y, w: self._by_class(class_weight, y, w))
+        validation_steps = _optional_count("validation_steps", validation_steps)
+        validation_batch_size = _optional_count("validation_batch_size", validation_batch_size)
+        if validation_data is not None:
+            checks = self._checks(feed.features)
+            held_out = _held_out(validation_data, checks, validation_steps, epochs - initial_epoch)
         if self._engine is None:
-            self.build(x.shape[1])
+            self.build(feed.features)
         optimizer.flat_state(self._parameters)  # raises where it has another model's
-        size = len(x) if size is None else min(size, len(x))
+        size = feed.step_size(size)
         n_threads = self._threads(size)
 
         history = callbacks_.History()
         for callback in (progress_bar, history):
             observers.append(callback)
-        observers.set_params({"epochs": epochs, "steps": -(-len(x) // size), "samples": len(x), "verbose": verbose})
+        steps_known = steps or feed.steps(size)
+        observers.set_params({"epochs": epochs, "steps": steps_known, "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
-        self.stop_training = False
+        self.stop_training, self.finished, self.history = False, False, history
+        self._resumed_at = None
         warned = False
-        logs: dict[str, float] = {}
+        logs: dict[str, Any] = {}
         try:
             observers.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
+            begin = initial_epoch if self._resumed_at is None else self._resumed_at
+            for epoch in range(begin, epochs):
                 observers.on_epoch_begin(epoch)
                 if self.optimizer is not optimizer or self.loss is not loss:
                     raise ValueError(
                         "a callback compiled the model within fit, expected it to stay as it was; "
                         "optimizer.learning_rate may be set"
                     )
-                order = (self.seed, self.epochs_trained) if shuffle else None
-                total, hits, bad = self._train(x, y, w, size, order, observers.on_progress, n_threads)
-                self.epochs_trained += 1
-                logs = self._logs(total, hits, y)
+                limit = self._limit(size, observers.wants_train_batches)
+                seed = self.seed if shuffle else None
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
+                bad = self._epoch(pieces, observers, size, n_threads)
+                self._epochs_trained += 1
+                logs = self._measures.logs()
                 if bad >= 0 and not warned:
                     warned = True
                     warnings.warn(
-                        f"the loss turned {total} in epoch {epoch + 1}, step {bad + 1}", RuntimeWarning, stacklevel=2
+                        f"the loss turned {logs['loss']} in epoch {epoch + 1}, step {bad + 1}",
+                        RuntimeWarning,
+                        stacklevel=2,
                     )
-                if held_out is not None:
-                    logs |= {f"val_{name}": value for name, value in self._evaluate(*held_out).items()}
+                if held_out is not None and validates_after(epoch + 1):
+                    held = self._evaluate(held_out, validation_batch_size or size, validation_steps, observers)
+                    logs |= {f"val_{name}": value for name, value in held.items()}
                 observers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
             optimizer.finalize_variable_values([self._parameters])
+            self.finished = True
         finally:
             observers.on_train_end(logs)
         return history
 
-    def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
-    ) -> float | list[float]:
-        """One update on one batch; returns its loss before the update, or [loss, metric]."""
-        x, y, w = self._data(x, y, sample_weight)
-        w = self._by_class(class_weight, y, w)
-        if self._engine is None:
-            self.build(x.shape[1])
-        total, hits, _ = self._train(x, y, w, len(x), None, None, self._threads(len(x)))
-        values = list(self._logs(total, hits, y).values())
-        return values if len(values) > 1 else values[0]
+    def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int) -> int:
+        """Train on the pieces of an epoch; returns the first step with a loss that is not finite, or -1."""
+        done, first, bad = 0, 0, -1
+        by_batch = observers.wants_train_batches
+        reported = time.monotonic()
 
-    def _train(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        w: np.ndarray | None,
-        batch_size: int,
-        order: tuple[int, int] | None,
-        progress: Callable[[int], None] | None,
-        n_threads: int,
-    ) -> tuple[float, float, int]:
-        """Train one epoch, its samples in the order drawn from (seed, epoch) or as they come.
+        def progress(step: int) -> None:
+            nonlocal reported
+            reported = time.monotonic()
+            observers.on_progress(done + step - first)
 
-        Returns the sums of losses and accuracies, and the first step with a loss that is not finite or -1.
-        """
-        optimizer, _ = self._compiled()
-        state = optimizer.flat_state(self._parameters)
-        steps = -(-len(x) // batch_size)
-
-        def train(engine: Any) -> tuple[float, float, int]:
-            engine.set_optimizer(optimizer.hyperparameters(), state)
-            rates, before = optimizer.rates(steps), optimizer.steps
-            # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
-            try:
-                result: tuple[float, float, int] = engine.train(
-                    batch_size, order, 0, steps, rates, before, n_threads, progress
-                )
-            finally:
-                optimizer.steps += engine.steps_done
-            return result
-
-        return self._work(train, x, y, w)
-
-    def forward(self, x: Any) -> np.ndarray:
-        """The outputs (N, out) for x (N, in), keeping what `backward` needs: every layer's activations.
-
-        ``forward``, ``backward``, ``optimizer.apply(model.gradients, model.parameters)`` is a step of `fit`, to the
-        bit.
-        """
-        x = self._features(x)
-        n_threads = self._threads(len(x))
-        self._work(lambda engine: engine.forward_all(n_threads, self._steps), x)
-        self._forward_x = x
-        return self.layers[-1].output
-
-    def backward(self, y: Any, sample_weight: Any = None) -> float:
-        """The cost of the last `forward` against targets y; its gradient is then in `gradients`.
-
-        Whatever else the model computes in between (`fit`, `predict`, …) forgets the forward pass.
-        """
-        loss = self._compiled()[1]
-        x = self._forward_x
-        if x is None:
-            raise ValueError("there is no forward pass to go back from: call forward(x) first")
-        y = loss.targets(y, len(x), self._n_outputs, self.dtype)
-        w = validation.weights("sample_weight", sample_weight, self.dtype, len(x))
-        n_threads = self._threads(len(x))
-        total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
-        self._forward_x = x
-        return total / loss.counted(y)
-
-    def value_and_gradient(
-        self, x: Any, y: Any, sample_weight: Any = None, parameters: Any = None
-    ) -> tuple[float, np.ndarray]:
-        """Cost of all samples, and its gradient with respect to the flat vector of parameters (a copy).
-
-        Parameters
-        ----------
-        x, y, sample_weight
-            As for `fit`; the samples may be many: memory for activations does not grow with them.
-        parameters : array_like, optional
-            Where to evaluate; the model's own by default, which stay as they are.
-
-        Examples
-        --------
-        ``scipy.optimize.minimize(lambda p: model.value_and_gradient(x, y, parameters=p), model.parameters, jac=True)``
-        (float64 models suit it best).
-        """
-        x, y, w = self._data(x, y, sample_weight)
-        if self._engine is None:
-            self.build(x.shape[1])
-        n_threads = self._threads(len(x))
-
-        def compute(engine: Any) -> tuple[float, np.ndarray]:
-            own = None if parameters is None else self._parameters.copy()
-            try:
-                if own is not None:
-                    self.parameters = parameters
-                total, _ = engine.gradient(n_threads, self._steps)
-            finally:
-                if own is not None:
-                    self._parameters[...] = own
-            return total / self._compiled()[1].counted(y), self._gradients.copy()
-
-        return self._work(compute, x, y, w)
+        self._measures.reset()
+        for piece in pieces:
+            first = piece.first  # the engine counts from there
+            if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
+                progress(first)
+            if by_batch:
+                observers.on_train_batch_begin(done)
+            if piece.batch != batch:  # of an iterable
+                batch, n_threads = piece.batch, self._threads(piece.batch)
+            first_bad = self._train(piece, progress, n_threads)
+            if first_bad >= 0 > bad:
+                bad = done + first_bad - first
+            done += piece.steps
+            if by_batch:
+                observers.on_train_batch_end(done - 1, self._measures.logs())
+                if self.stop_training:
+                    break
+        return bad
 
     def evaluate(
-        self, x: Any, y: Any, verbose: str | int = 0, sample_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = 0,
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
     ) -> Any:
-        """The loss, or [loss, metric], or with `return_dict` both by name.
+        """The loss, or [loss, metric, …], or with `return_dict` all by name.
 
         Parameters
         ----------
         x, y, sample_weight
             As for `fit`.
+        batch_size : int, optional
+            Samples that callbacks take for a batch, 32 by default; results do not depend on it.
         verbose : {"auto", 0, 1, 2}
             Anything but 0 prints the result.
+        steps : int, optional
+            Evaluate so many batches, instead of all.
+        callbacks : Callback or list of Callback, optional
+            Their hooks ``on_test_…`` are called.
         return_dict : bool
         """
         validation.choice("verbose", verbose, ("auto", 0, 1, 2))
-        x, y, w = self._data(x, y, sample_weight)
+        self._compiled()
+        size = validation.integer("batch_size", 32 if batch_size is None else batch_size, low=1)
+        steps = _optional_count("steps", steps)
+        observers = callbacks_.CallbackList(callbacks)
+        feed = self._feed(x, y, sample_weight, steps, 1, "steps")
         if self._engine is None:
-            self.build(x.shape[1])
-        logs = self._evaluate(x, y, w)
+            self.build(feed.features)
+        if observers.callbacks:
+            observers.set_params({"epochs": 1, "steps": feed.steps(size), "samples": feed.samples, "verbose": verbose})
+            observers.set_model(self)
+        logs = self._evaluate(feed, size, steps, observers)
         if verbose:
-            print(" - ".join(f"{name}: {value:.4f}" for name, value in logs.items()))
-        if return_dict:
-            return logs
-        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+            print(" - ".join(f"{name}: {callbacks_.format_value(value)}" for name, value in logs.items()))
+        return _reported(logs, return_dict)
 
-    def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
-        n_threads = self._threads(len(x), passes=1)
-        total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)
-        return self._logs(total, hits, y)
+    def _evaluate(
+        self, feed: Feed, batch_size: int, steps: int | None, observers: callbacks_.CallbackList
+    ) -> dict[str, Any]:
+        by_batch = observers.wants_test_batches
+        size = feed.step_size(batch_size)
+        if steps is not None and isinstance(feed, Arrays):
+            feed = feed.cut(slice(0, steps * size))
+        observers.on_test_begin()
+        self._measures.reset()
+        # Of arrays the steps are cut off already; of batches they are counted by the feed.
+        for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch))):
+            if by_batch:
+                observers.on_test_batch_begin(batch)
+            self._test(piece, self._threads(len(piece.x), passes=1))
+            if by_batch:
+                observers.on_test_batch_end(batch, self._measures.logs())
+        logs = self._measures.logs()
+        observers.on_test_end(logs)
+        return logs
 
-    def _logs(self, total: float, hits: float, y: np.ndarray) -> dict[str, float]:
-        counted = self._compiled()[1].counted(y)
-        return {"loss": total / counted} | ({self._metric.name: hits / len(y)} if self._metric else {})
-
-    @property
-    def _steps(self) -> int:
-        """Of the optimizer so far, by which dropout draws."""
-        return self.optimizer.steps if self.optimizer is not None else 0
-
-    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
-        if self.optimizer is None or self.loss is None:
-            raise ValueError("the model has no loss: call compile(optimizer=…, loss=…) first")
-        return self.optimizer, self.loss
-
-    def _data(
+    def predict(
         self,
         x: Any,
-        y: Any,
-        sample_weight: Any,
-        prefix: str = "",
-        n_in: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Checked inputs, targets and weights; nothing is built for them yet."""
-        loss = self._compiled()[1]
-        x = self._samples(f"{prefix}x", x, n_in)
-        y = loss.targets(y, len(x), self._n_outputs, self.dtype, f"{prefix}y")
-        w = validation.weights(f"{prefix}sample_weight", sample_weight, self.dtype, len(x))
-        return x, y, w
+        batch_size: int | None = None,
+        verbose: str | int = 0,
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> np.ndarray:
+        """The outputs (N, out) for x (N, in), in the model's dtype.
 
-    def _by_class(
-        self, class_weight: dict[int, float] | None, y: np.ndarray, w: np.ndarray | None
-    ) -> np.ndarray | None:
-        """Sample weights times those of the samples' classes."""
-        if class_weight is None:
-            return w
-        classes = self._compiled()[1].classes(y)
-        result = validation.class_weights("class_weight", class_weight, classes).astype(self.dtype)
-        return result if w is None else w * result
+        Parameters
+        ----------
+        x : array_like, or iterable of batches
+            As for `fit`: of a batch that is a tuple, the first is x.
+        batch_size : int, optional
+            Samples that are worked on at once; results do not depend on it.  By default all, or of a memory map some.
+        verbose : {"auto", 0, 1, 2}
+            Anything but 0 prints how many there were, and the time it took.
+        steps : int, optional
+            Predict so many batches, of 32 samples unless `batch_size` is given, instead of all.
+        callbacks : Callback or list of Callback, optional
+            Their hooks ``on_predict_…`` are called.
+        """
+        if batch_size is None and steps is None and callbacks is None and not verbose and is_in_memory(x):
+            return super().predict(x)
+        validation.choice("verbose", verbose, ("auto", 0, 1, 2))
+        size = validation.integer("batch_size", 32 if batch_size is None else batch_size, low=1)
+        steps = _optional_count("steps", steps)
+        observers = callbacks_.CallbackList(callbacks)
+        checks = Checks(lambda x, name: self._samples(name, x), None, _nothing)
+        feed: Feed = Batches(x, steps, 1, checks, "x", "steps") if is_batches(x) else Arrays(x, None, None, checks)
+        if self._engine is None:
+            self.build(feed.features)
+        size = feed.step_size(size)
+        if steps is not None and isinstance(feed, Arrays):
+            feed = feed.cut(slice(0, steps * size))
+        observers.set_params({"epochs": 1, "steps": feed.steps(size), "samples": feed.samples, "verbose": verbose})
+        observers.set_model(self)
+        began, outputs = time.monotonic(), []
+        observers.on_predict_begin()
+        # Without a size that somebody asked for, or is told of, a call takes as much as it can.
+        by_batch = observers.wants_predict_batches
+        for batch, piece in enumerate(feed.pieces(size, size if by_batch or batch_size is not None else None)):
+            if by_batch:
+                observers.on_predict_batch_begin(batch)
+            outputs.append(super().predict(piece.x))
+            if by_batch:
+                observers.on_predict_batch_end(batch, {"outputs": outputs[-1]})
+        observers.on_predict_end()
+        result = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if verbose:
+            print(f"{len(result)} samples - {callbacks_.format_seconds(time.monotonic() - began)}")
+        return result
+
+    def plot(self, x: Any = None, y: Any = None, path: str | PathLike[str] | None = None) -> Any:
+        """Draw what is in the layers: the distributions of their weights, and of more where there is data.
+
+        Parameters
+        ----------
+        x : array_like (N, in), optional
+            With it, the distributions of the layers' outputs.
+        y : array_like, optional
+            With it, the norms of the gradients with respect to the layers' weights.
+        path : str or path-like, optional
+            Where to save the figure; its ending chooses the format.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Independent of pyplot: it needs no display and need not be closed.
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed.
+        """
+        if y is not None and x is None:
+            raise ValueError("y is given without x, expected both or x alone")
+        self._need_build()
+        outputs, gradients = None, None
+        if x is not None:
+            self.forward(x)
+            if y is not None:
+                self.backward(y)
+                gradients = [_gradients(layer) for layer in self.layers]
+            outputs = [layer.output for layer in self.layers]
+        names = [str(layer.name) for layer in self.layers]
+        weights = [dict(zip(layer.weight_names, layer.weights, strict=True)) for layer in self.layers]
+        return plots.layers(names, weights, outputs, gradients, path)
+
+    def _feed(self, x: Any, y: Any, w: Any, steps: int | None, passes: int, argument: str) -> Feed:
+        """Where the samples of a call come from; nothing is built for them yet."""
+        if y is None and is_batches(x):
+            if w is not None:
+                raise ValueError(
+                    "sample_weight is given for an iterable of batches, expected batches (x, y, sample_weight)"
+                )
+            return Batches(x, steps, passes, self._checks(), "x", argument)
+        return Arrays(x, y, w, self._checks())
+
+    def _limit(self, batch: int, by_batch: bool) -> int | None:
+        """Samples that the engine may work on in one call: None for all."""
+        if by_batch:
+            return batch
+        return max(_OUTPUTS // self._n_outputs, 1) if self._measures.wants_outputs else None
 
 
 def _batch_size(value: Any) -> int | None:
@@ -462,3 +490,54 @@ def _batch_size(value: Any) -> int | None:
     if isinstance(value, str) and value == "full":
         return None
     return validation.integer("batch_size", value, low=1)
+
+
+def _optional_count(name: str, value: Any) -> int | None:
+    return None if value is None else validation.integer(name, value, low=1)
+
+
+def _epochs_of(name: str, value: Any) -> Any:
+    """Whether an epoch, counted from 1, is one of them: every so many, or those of a collection."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        chosen = {validation.integer(name, epoch, low=1) for epoch in value}
+        return chosen.__contains__
+    every = validation.integer(name, value, low=1)
+    return lambda epoch: epoch % every == 0
+
+
+def _split(feed: Feed, share: float) -> tuple[Arrays, Arrays]:
+    """The first samples, and this share of them from the end."""
+    if not isinstance(feed, Arrays):
+        raise ValueError(f"validation_split is {share} for an iterable of batches, expected validation_data")
+    cut = int(feed.samples * (1 - share))
+    if cut == 0 or cut == feed.samples:
+        raise ValueError(
+            f"validation_split is {share}, which leaves {cut} of {feed.samples} samples to train on and "
+            f"{feed.samples - cut} to validate with, expected at least one of each"
+        )
+    return feed.cut(slice(0, cut)), feed.cut(slice(cut, None))
+
+
+def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed:
+    """Validation data, as they were given."""
+    if not isinstance(data, (tuple, list)):
+        if not is_batches(data):
+            kind = type(data).__name__
+            raise TypeError(
+                f"validation_data is {kind}, expected a tuple (x, y) or (x, y, sample_weight), or an iterable of them"
+            )
+        return Batches(data, steps, passes, checks, "validation_data", "validation_steps")
+    if len(data) not in (2, 3):
+        raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
+    x, y, w = (*data, None)[:3]
+    return Arrays(x, y, w, checks, "validation_data ")
+
+
+def _nothing(value: Any, name: str, rows: int) -> None:
+    """Predictions need no weights."""
+
+
+def _gradients(layer: Layer) -> dict[str, np.ndarray]:
+    """Of a layer's weights, by name."""
+    names = layer.weight_names[: len(layer.trainable_weights)]
+    return {name: getattr(layer, f"{name}_gradient") for name in names}

@@ -347,6 +347,11 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_updaters": None, "_expected": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._state is not None:  # a copy is made by others, who do not align it
+            self._state = [tuple(_copied(a) for a in arrays) for arrays in self._state]
+
     # ---- steps ------------------------------------------------------------------------------------------------------
 
     def apply(self, gradients: Any, variables: Any) -> None:

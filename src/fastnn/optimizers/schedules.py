@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .. import validation
+from .. import serialization, validation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -439,10 +439,8 @@ class LinearWarmup(LearningRateSchedule):
 
 
 def serialize(rate: Any) -> Any:
-    """A schedule of this module as ``{"class_name": …, "config": …}``; a number or another callable as it is."""
-    if isinstance(rate, LearningRateSchedule) and type(rate).__name__ in __all__:
-        return {"class_name": type(rate).__name__, "config": rate.get_config()}
-    return rate
+    """A schedule as ``{"class_name": …, "config": …}``; a number or another callable as it is."""
+    return serialization.serialize(rate) if isinstance(rate, LearningRateSchedule) else rate
 
 
 def deserialize(config: Any) -> Any:
@@ -455,7 +453,19 @@ def deserialize(config: Any) -> Any:
     """
     if not isinstance(config, dict):
         return config
-    names = [name for name in __all__ if name[0].isupper() and name != "LearningRateSchedule"]
-    name = validation.choice("class_name", config.get("class_name"), names)
-    schedule: LearningRateSchedule = globals()[name].from_config(config["config"])
-    return schedule
+    return serialization.deserialize("schedule", config, LearningRateSchedule, _CLASSES)
+
+
+_CLASSES: dict[str, type[LearningRateSchedule]] = {
+    kind.__name__: kind
+    for kind in (
+        CosineDecay,
+        CosineDecayRestarts,
+        ExponentialDecay,
+        InverseTimeDecay,
+        LinearWarmup,
+        OneCycle,
+        PiecewiseConstantDecay,
+        PolynomialDecay,
+    )
+}

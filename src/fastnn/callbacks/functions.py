@@ -1,0 +1,34 @@
+"""A callback of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import Callback
+
+
+class LambdaCallback(Callback):
+    """A callback of functions, one for each hook that is wanted.
+
+    Parameters
+    ----------
+    hooks : callable
+        By the hook's name, such as ``on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"])``; each is called with
+        the hook's arguments.
+
+    Raises
+    ------
+    TypeError
+        For a name that is no hook's, or what cannot be called.
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+        super().__init__()
+        for name, function in hooks.items():
+            if not name.startswith("on_") or not hasattr(Callback, name):
+                raise TypeError(f"{name} is no hook, expected one of Callback's, such as on_epoch_end")
+            if function is not None:
+                if not callable(function):
+                    raise TypeError(f"{name} is {function!r}, expected a function")
+                setattr(self, name, function)

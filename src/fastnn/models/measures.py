@@ -1,0 +1,73 @@
+"""What a model reports of a pass over data: the loss, and the metrics it was compiled with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..metrics import Metric
+
+
+class Measures:
+    """Loss and metrics of the samples so far.
+
+    The engine computes one accuracy beside the loss; every other metric takes the outputs, of many steps at a time.
+
+    Parameters
+    ----------
+    metrics, weighted_metrics : list of Metric
+        The latter are given the samples' weights.
+    """
+
+    def __init__(self, metrics: Sequence[Metric], weighted_metrics: Sequence[Metric]) -> None:
+        self.metrics = [*metrics, *weighted_metrics]
+        self._quick = next((metric for metric in metrics if metric.engine_code), None)
+        self.engine_code = self._quick.engine_code if self._quick else 0
+        self._plain = [metric for metric in metrics if metric is not self._quick]
+        self._weighted = list(weighted_metrics)
+        self.names: list[str] = []
+        for metric in self.metrics:
+            name, count = metric.name, 1
+            if len(self.names) >= len(metrics) and name in self.names:
+                name = f"weighted_{name}"
+            first = name
+            while name in self.names:
+                name, count = f"{first}_{count}", count + 1
+            self.names.append(name)
+        self.wants_outputs = bool(self._plain or self._weighted)
+        self._total, self._counted = 0.0, 0
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self._total, self._counted = 0.0, 0
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def add_sums(self, total: float, counted: int, hits: float, samples: int) -> None:
+        """Add samples by what the engine returned: the sums of losses, of `counted` samples, and of accuracies."""
+        self._total += total
+        self._counted += counted
+        if self._quick is not None:
+            self._quick.total += hits  # type: ignore[attr-defined]
+            self._quick.count += samples  # type: ignore[attr-defined]
+
+    def add_outputs(self, y: np.ndarray, outputs: np.ndarray, w: np.ndarray | None) -> None:
+        """Add samples by their targets, outputs and weights."""
+        for metric in self._plain:
+            metric.update_state(y, outputs)
+        for metric in self._weighted:
+            metric.update_state(y, outputs, w)
+
+    def logs(self) -> dict[str, Any]:
+        """Loss and metrics by name."""
+        logs: dict[str, Any] = {"loss": self._total / max(self._counted, 1)}
+        for name, metric in zip(self.names, self.metrics, strict=True):
+            logs[name] = _plain(metric.result())
+        return logs
+
+
+def _plain(value: Any) -> Any:
+    """A float, where it is one number."""
+    return float(value) if np.ndim(value) == 0 else value

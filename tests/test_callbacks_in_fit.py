@@ -1,0 +1,484 @@
+"""Callbacks that act on a training: when they stop it, what they save, and that it goes on from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Sequential, callbacks, metrics, optimizers
+from fastnn.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from fastnn.layers import BatchNormalization, Dense, Dropout, Input
+
+RNG = np.random.default_rng(7)
+X, Y = RNG.standard_normal((60, 4)), RNG.integers(0, 2, (60, 1))
+GOLDEN = np.load(Path(__file__).parent / "data" / "callbacks.npz")
+
+
+def make(**compiled: Any) -> Sequential:
+    model = Sequential([Input((4,)), Dense(6, "tanh"), Dense(1, "sigmoid")], seed=4)
+    model.compile(**{"optimizer": "adam", "loss": "binary_crossentropy", "metrics": ["accuracy"], **compiled})
+    return model
+
+
+def same(model: Sequential, twin: Sequential) -> bool:
+    assert model.optimizer is not None
+    assert twin.optimizer is not None
+    return model.optimizer.iterations == twin.optimizer.iterations and all(
+        a.tobytes() == b.tobytes()
+        for a, b in zip(
+            [model.parameters, *model.optimizer.variables], [twin.parameters, *twin.optimizer.variables], strict=True
+        )
+    )
+
+
+class Told(Callback):
+    """Tells those after it, and History, of other numbers than the model's."""
+
+    def __init__(self, **logs: list[float]) -> None:
+        super().__init__()
+        self.told = logs
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs |= {name: values[epoch] for name, values in self.told.items()}
+
+
+# ---- stopping and rates ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [name for name in GOLDEN.files if "(" in name])
+def test_stops_and_rates_are_keras_s(code: str) -> None:
+    for losses, expected in zip(GOLDEN["losses"], GOLDEN[code], strict=True):
+        rates: list[float] = []
+        model: Any = SimpleNamespace(stop_training=False, finished=True, optimizer=SimpleNamespace(learning_rate=1.0))
+        model.get_weights = lambda model=model: model.epoch
+        model.set_weights = lambda epoch, model=model: setattr(model, "epoch", epoch)
+        callback = eval(code, vars(callbacks))
+        callback.set_model(model)
+        callback.on_train_begin()
+        for epoch, loss in enumerate(losses):
+            model.epoch = epoch
+            callback.on_epoch_end(epoch, {"val_loss": float(loss)})
+            rates.append(model.optimizer.learning_rate)
+            if model.stop_training:
+                break
+        callback.on_train_end()
+        got = rates if "Reduce" in code else [len(rates), model.epoch]
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_early_stopping_restores_the_best_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(val_loss=[3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
+    stopping = EarlyStopping(patience=3, restore_best_weights=True, verbose=1)
+    model, twin, longer = make(), make(), make()
+    history = model.fit(X, Y, epochs=10, verbose=0, callbacks=[told, stopping])
+    assert history.epoch == [0, 1, 2, 3, 4]
+    assert (stopping.best, stopping.best_epoch, stopping.stopped_epoch) == (1.0, 1, 4)
+    assert capsys.readouterr().out == "Epoch 5: early stopping\nWeights are those of the best epoch, 2\n"
+    twin.fit(X, Y, epochs=2, verbose=0)
+    assert model.parameters.tobytes() == twin.parameters.tobytes()
+    longer.fit(X, Y, epochs=5, verbose=0, callbacks=[told, EarlyStopping(patience=3)])
+    assert longer.parameters.tobytes() != twin.parameters.tobytes()
+    # Also where training comes to its end by itself, and with the same object again.
+    model = make()
+    model.fit(X, Y, epochs=4, verbose=0, callbacks=[told, stopping])
+    assert model.parameters.tobytes() == twin.parameters.tobytes()
+
+
+def test_an_exception_leaves_the_last_weights_not_the_best() -> None:
+    def fail(epoch: int, logs: Any) -> None:
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    stopping = EarlyStopping("loss", mode="max", restore_best_weights=True, patience=9)
+    model, twin = make(), make()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=9, verbose=0, callbacks=[stopping, LambdaCallback(on_epoch_end=fail)])
+    twin.fit(X, Y, epochs=4, verbose=0)
+    assert same(model, twin)
+    assert not model.finished
+    assert stopping.best_weights is not None
+    model.fit(X, Y, verbose=0)
+    assert model.finished
+
+
+@pytest.mark.parametrize(
+    ("monitor", "direction"),
+    [("loss", "min"), ("val_loss", "min"), ("accuracy", "max"), ("val_auc", "max"), ("val_mse", "min")],
+)
+def test_auto_knows_which_way_is_better(monitor: str, direction: str) -> None:
+    values = [1.0, 2.0, 3.0]
+    model = make(metrics=["accuracy", metrics.AUC(), "mse"])
+    stopping = EarlyStopping(monitor, restore_best_weights=True, patience=9)
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[Told(**{monitor: values}), stopping])
+    assert stopping.best_epoch == (0 if direction == "min" else 2)
+
+
+def test_what_auto_does_not_know_is_an_error() -> None:
+    model = make(metrics=[lambda y, p: p])
+    with pytest.raises(ValueError, match=r"'auto' for '<lambda>', of which it is not known .* expected mode='max'"):
+        model.fit(X, Y, epochs=2, verbose=0, callbacks=EarlyStopping("<lambda>"))
+
+
+def test_a_number_that_is_not_there_warns() -> None:
+    with pytest.warns(UserWarning, match="EarlyStopping monitors 'val_loss', which is not in the logs; there"):
+        make().fit(X, Y, verbose=0, callbacks=EarlyStopping())
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (lambda: EarlyStopping(mode="best"), ValueError, "mode is 'best', expected one of 'auto', 'min', 'max'"),
+        (lambda: EarlyStopping(patience=-1), ValueError, "patience is -1, expected at least 0"),
+        (lambda: EarlyStopping(monitor=3), TypeError, "monitor is 3, expected a name of the logs"),
+        (lambda: ReduceLROnPlateau(factor=1.0), ValueError, r"factor is 1\.0, expected a finite number >= 0 and < 1"),
+        (lambda: LearningRateScheduler(0.1), TypeError, r"schedule is 0\.1, expected a function of epoch and learning"),
+        (lambda: LambdaCallback(on_epoch=print), TypeError, "on_epoch is no hook, expected one of Callback's"),
+        (lambda: LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end is 3, expected a function"),
+        (lambda: ModelCheckpoint("x", save_freq=0), ValueError, "save_freq is 0, expected at least 1"),
+        (lambda: BackupAndRestore(""), ValueError, "backup_dir is '', expected a folder"),
+        (lambda: TensorBoard(update_freq=0), ValueError, "update_freq is 0, expected at least 1"),
+    ],
+)
+def test_arguments_are_checked(bad: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        bad()
+
+
+def test_learning_rate_scheduler(capsys: pytest.CaptureFixture[str]) -> None:
+    model, twin = make(optimizer=optimizers.SGD(0.5)), make(optimizer=optimizers.SGD(0.5))
+    halves = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate, verbose=1)
+    history = model.fit(X, Y, epochs=3, verbose=0, callbacks=halves)
+    assert history.history["learning_rate"] == [0.5, 0.25, 0.125]
+    assert capsys.readouterr().out.splitlines()[1] == "Epoch 2: the learning rate is 0.25"
+    by_epoch = LearningRateScheduler(lambda epoch: 0.5 ** (epoch + 1))
+    assert twin.fit(X, Y, epochs=3, verbose=0, callbacks=by_epoch).history == history.history
+    assert same(model, twin)
+    with pytest.raises(TypeError, match="the schedule's learning rate is 'fast', expected a number"):
+        model.fit(X, Y, verbose=0, callbacks=LearningRateScheduler(lambda epoch, rate: "fast"))
+
+
+def test_reduce_lr_on_plateau_lowers_the_models_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    model = make(optimizer=optimizers.SGD(0.5))
+    told = Told(val_loss=[1.0, 1.0, 1.0, 0.5])
+    lowers = ReduceLROnPlateau(patience=2, factor=0.1, verbose=1)
+    history = model.fit(X, Y, epochs=4, verbose=0, callbacks=[told, lowers])
+    assert history.history["learning_rate"] == [0.5, 0.5, 0.5, pytest.approx(0.05)]
+    assert capsys.readouterr().out == "Epoch 3: the learning rate goes down to 0.05\n"
+
+
+def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    x = X.copy()
+    x[50] = np.nan
+    model = make()
+    with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 1, step 2"):
+        history = model.fit(x, Y, epochs=5, shuffle=False, verbose=0, callbacks=TerminateOnNaN())
+    assert history.epoch == [0]
+    assert "Epoch 1: the loss is not finite, training ends" in capsys.readouterr().out
+    assert make().fit(X, Y, epochs=3, verbose=0, callbacks=TerminateOnNaN()).epoch == [0, 1, 2]
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+class Saves(Sequential):
+    """Notes what is to be saved, instead of saving it."""
+
+    def __init__(self, *arguments: Any, **how: Any) -> None:
+        self.saved: list[tuple[str, int]] = []
+        super().__init__(*arguments, **how)
+
+    def save(self, filepath: Any) -> None:
+        assert os.path.isdir(os.path.dirname(filepath) or ".")
+        self.saved.append((filepath, self.optimizer.iterations))  # type: ignore[union-attr]
+
+    def save_weights(self, filepath: Any) -> None:
+        self.save(f"{filepath} weights")
+
+
+def saved(checkpoint: ModelCheckpoint, epochs: int, **logs: list[float]) -> list[tuple[str, int]]:
+    model = Saves([Input((4,)), Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(X, Y, 20, epochs=epochs, verbose=0, callbacks=[Told(**logs), checkpoint])
+    return model.saved
+
+
+def test_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = str(tmp_path / "of" / "{epoch:02d}-{val_loss:.1f}")
+    losses = [2.0, 1.0, 1.5, 0.5]
+    assert saved(ModelCheckpoint(name), 2, val_loss=losses) == [
+        (str(tmp_path / "of" / "01-2.0"), 3),
+        (str(tmp_path / "of" / "02-1.0"), 6),
+    ]
+    assert saved(ModelCheckpoint("a", save_best_only=True), 4, val_loss=losses) == [("a", 3), ("a", 6), ("a", 12)]
+    threshold = ModelCheckpoint("a", save_best_only=True, initial_value_threshold=1.0, save_weights_only=True)
+    assert saved(threshold, 4, val_loss=losses) == [("a weights", 12)]
+    largest = ModelCheckpoint("a", "val_loss", save_best_only=True, mode="max", verbose=1)
+    assert saved(largest, 4, val_loss=losses) == [("a", 3)]
+    assert capsys.readouterr().out == "Epoch 1: saved a\n"
+    every_two = ModelCheckpoint(str(tmp_path / "{epoch} {batch}"), save_freq=2)
+    assert saved(every_two, 2) == [(str(tmp_path / f), n) for f, n in (("1 2", 2), ("2 1", 4), ("2 3", 6))]
+    with pytest.raises(ValueError, match=r"filepath is '\{mse\}', which names 'mse', expected names among 'epoch'"):
+        saved(ModelCheckpoint("{mse}"), 1)
+
+
+def test_the_state_of_a_model_is_all_that_training_depends_on() -> None:
+    model, other = make(), Sequential([Input((4,)), Dense(6, "tanh"), Dense(1, "sigmoid")], seed=5)
+    other.compile("adam", "binary_crossentropy")
+    model.fit(X, Y, 16, epochs=2, verbose=0)
+    state = model.get_state()
+    model.fit(X, Y, 16, epochs=2, verbose=0)
+    other.set_state(state)
+    other.fit(X, Y, 16, epochs=2, verbose=0)
+    assert same(model, other)
+    assert (other.seed, other.epochs_trained) == (4, 4)
+
+
+@pytest.mark.parametrize("change", ["weights.1", "optimizer.momentum.0", "seed", "shape", "kind"])
+def test_the_state_of_another_model_changes_nothing(change: str) -> None:
+    model = make()
+    model.fit(X, Y, verbose=0)
+    state = make().get_state() if change == "kind" else model.get_state()
+    if change == "shape":
+        state["weights.2"] = np.zeros((5, 1))
+    elif change == "kind":
+        state = {name: a for name, a in state.items() if not name.startswith("optimizer.")}
+    else:
+        names = [name for name in state if name.startswith(change[:11])]
+        del state[change if change in state else names[-1]]
+    before = model.get_state()
+    with pytest.raises((ValueError, TypeError)):
+        model.set_state(state)
+    after = model.get_state()
+    assert list(before) == list(after)
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+
+
+CHILD = """
+import os, signal, sys
+import numpy as np
+import fastnn
+from fastnn import Sequential, callbacks, layers, optimizers
+
+x = np.random.default_rng(0).standard_normal((200, 4))
+y = (x[:, :1] > 0).astype(float)
+# No seed of its own: the first run draws one, and the next goes on with it.
+stack = [layers.Dense(8, "tanh"), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(1, "sigmoid")]
+model = Sequential([layers.Input((4,)), *stack])
+model.compile(optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
+def kill(epoch, logs):
+    if epoch == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+kill = callbacks.LambdaCallback(on_epoch_begin=kill)
+history = model.fit(x, y, epochs=9, verbose=0, callbacks=[callbacks.BackupAndRestore(sys.argv[1]), kill])
+print(model.seed, len(history.epoch), *history.epoch, b''.join(w.tobytes() for w in model.weights).hex())
+"""
+
+
+def test_a_training_that_is_killed_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    def run(at: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", CHILD, str(tmp_path / "backup"), str(at)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for at in (3, 7):
+        assert run(at).returncode == -signal.SIGKILL
+        assert (tmp_path / "backup" / "backup.safetensors").exists()
+    result = run(-1)
+    assert result.returncode == 0, result.stderr
+    seed, count, *rest = result.stdout.split()
+    assert (count, rest[:2]) == ("2", ["7", "8"])
+    assert not (tmp_path / "backup").exists()
+    x = np.random.default_rng(0).standard_normal((200, 4))
+    stack = [Input((4,)), Dense(8, "tanh"), BatchNormalization(), Dropout(0.2), Dense(1, "sigmoid")]
+    twin = Sequential(stack, seed=int(seed))
+    twin.compile(optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
+    twin.fit(x, (x[:, :1] > 0).astype(float), epochs=9, verbose=0)
+    assert b"".join(w.tobytes() for w in twin.weights).hex() == rest[-1]
+
+
+def test_a_backup_of_another_model_is_refused(tmp_path: Path) -> None:
+    def stop(epoch: int, logs: Any) -> None:
+        raise InterruptedError
+
+    backup = BackupAndRestore(tmp_path)
+    with pytest.raises(InterruptedError):
+        make().fit(X, Y, epochs=3, verbose=0, callbacks=[backup, LambdaCallback(on_epoch_end=stop)])
+    other = Sequential([Input((4,)), Dense(1)])
+    other.compile("adam", "mse")
+    before = other.parameters.tobytes()
+    with pytest.raises(ValueError, match=r"backup\.safetensors' is no backup of this model: weights has 4 arrays, exp"):
+        other.fit(X, Y, verbose=0, callbacks=backup)
+    assert other.parameters.tobytes() == before
+    (tmp_path / "backup.safetensors").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"backup\.safetensors"):
+        make().fit(X, Y, verbose=0, callbacks=backup)
+
+
+def test_a_backup_may_be_kept(tmp_path: Path) -> None:
+    model, twin = make(), make()
+    keeps = BackupAndRestore(tmp_path, delete_checkpoint=False)
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=keeps)
+    assert keeps.path == str(tmp_path / "backup.safetensors")
+    again = make()
+    assert again.fit(X, Y, epochs=5, verbose=0, callbacks=keeps).epoch == [3, 4]
+    twin.fit(X, Y, epochs=5, verbose=0)
+    assert same(again, twin)
+
+
+def test_csv_logger(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    model = make(metrics=["accuracy", metrics.Recall(thresholds=[0.2, 0.8], name="recall")])
+    history = model.fit(X, Y, epochs=3, verbose=0, validation_split=0.2, validation_freq=2, callbacks=CSVLogger(path))
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch,accuracy,loss,recall,val_accuracy,val_loss,val_recall"
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
+    assert float(lines[2].split(",")[1]) == history.history["accuracy"][1]
+    assert lines[1].endswith("NA,NA,NA")
+    assert '"[' in lines[1]
+    make().fit(X, Y, epochs=4, initial_epoch=3, verbose=0, callbacks=CSVLogger(path, append=True))
+    assert path.read_text().splitlines()[4].startswith("3,")
+    make().fit(X, Y, verbose=0, callbacks=CSVLogger(path, separator=";"))
+    assert path.read_text().splitlines()[0] == "epoch;accuracy;loss;val_accuracy;val_loss"
+
+
+def events(folder: Path) -> dict[str, list[Any]]:
+    """The scalars of TensorBoard's files, by tag, and the histograms' tags."""
+    from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
+
+    found: dict[str, list[Any]] = {}
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        while data:  # length, checksum, event, checksum
+            size = int.from_bytes(data[:8], "little")
+            event = Event.FromString(data[12 : 12 + size])
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            data = data[16 + size :]
+    return found
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    model = make()
+    board = TensorBoard(tmp_path, histogram_freq=2, update_freq=2)
+    history = model.fit(X, Y, 20, epochs=3, verbose=0, validation_split=1 / 3, callbacks=board)
+    train, validation = events(tmp_path / "train"), events(tmp_path / "validation")
+    assert set(validation) == {"epoch_loss", "epoch_accuracy"}
+    assert {"epoch_loss", "epoch_accuracy", "epoch_learning_rate", "batch_loss", "batch_accuracy"} <= set(train)
+    assert [value for _, value in train["epoch_loss"]] == pytest.approx(history.history["loss"], rel=1e-6)
+    assert [value for _, value in validation["epoch_loss"]] == pytest.approx(history.history["val_loss"], rel=1e-6)
+    assert [step for step, _ in train["batch_loss"]] == [2, 4, 6]
+    assert [step for step, _ in train["dense_1/kernel"]] == [0, 2]
+
+
+def test_tensorboard_without_tensorboardx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match='pip install "fastnn\\[tensorboard\\]"'):
+        make().fit(X, Y, verbose=0, callbacks=TensorBoard(tmp_path))
+
+
+# ---- hooks -----------------------------------------------------------------------------------------------------------
+
+
+class Everything(Callback):
+    """Writes down every hook; each is made here, so that all are overridden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+
+
+def _writes(hook: str) -> Any:
+    def write(self: Any, *arguments: Any) -> None:
+        self.calls.append((hook, *(a for a in arguments if isinstance(a, int))))
+
+    return write
+
+
+for _hook in [name for name in vars(Callback) if name.startswith("on_") and name not in ("on_progress",)]:
+    setattr(Everything, _hook, _writes(_hook))
+
+
+def test_every_hook_is_called_in_keras_s_order() -> None:
+    everything = Everything()
+    model = make()
+    model.fit(X, Y, 30, epochs=1, verbose=0, validation_data=(X, Y), validation_batch_size=40, callbacks=everything)
+    batches = [(f"on_train_batch_{end}", batch) for batch in (0, 1) for end in ("begin", "end")]
+    tests = [(f"on_test_batch_{end}", batch) for batch in (0, 1) for end in ("begin", "end")]
+    assert everything.calls == [
+        ("on_train_begin",), ("on_epoch_begin", 0), *batches,
+        ("on_test_begin",), *tests, ("on_test_end",), ("on_epoch_end", 0), ("on_train_end",),
+    ]  # fmt: skip
+    everything.calls.clear()
+    model.evaluate(X, Y, 40, callbacks=everything)
+    assert everything.calls == [("on_test_begin",), *tests, ("on_test_end",)]
+    everything.calls.clear()
+    predicted = model.predict(X, 40, callbacks=everything)
+    assert everything.calls == [
+        ("on_predict_begin",),
+        *[(f"on_predict_batch_{end}", batch) for batch in (0, 1) for end in ("begin", "end")],
+        ("on_predict_end",),
+    ]
+    np.testing.assert_array_equal(predicted, model.predict(X))
+
+
+def test_the_hooks_of_old() -> None:
+    seen: list[Any] = []
+
+    class Old(Callback):
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append((batch, set(logs)))
+
+    make().fit(X, Y, 30, verbose=0, callbacks=Old())
+    assert seen == [(0, {"loss", "accuracy"}), (1, {"loss", "accuracy"})]
+
+
+def test_training_may_stop_after_a_step() -> None:
+    class Stops(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 1
+
+    model, twin = make(), make()
+    history = model.fit(X, Y, 20, epochs=3, verbose=0, shuffle=False, callbacks=Stops())
+    assert history.epoch == [0]
+    twin.fit(X[:40], Y[:40], 20, verbose=0, shuffle=False)
+    assert same(model, twin)
+
+
+def test_the_model_keeps_the_history() -> None:
+    model = make()
+    assert model.history is None
+    assert model.fit(X, Y, verbose=0) is model.history
+
+
+def test_threads_do_not_change_what_metrics_and_pieces_say() -> None:
+    found = []
+    for threads in (1, 2):
+        fastnn.set_num_threads(threads)
+        model = Sequential([Input((4,)), Dense(64, "tanh"), Dense(1, "sigmoid")], seed=4)
+        model.compile("adam", "binary_crossentropy", metrics=["auc", "accuracy"], weighted_metrics=["recall"])
+        history = model.fit(X, Y, 16, epochs=2, verbose=0, validation_split=0.2, sample_weight=np.linspace(0, 1, 60))
+        found.append((model.parameters.tobytes(), history.history))
+    assert found[0] == found[1]

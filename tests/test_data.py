@@ -1,0 +1,564 @@
+"""Data that do not come as arrays in memory: memory maps, iterables of batches, data frames; and parts of passes."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from fastnn import Sequential, callbacks, losses, metrics, optimizers
+from fastnn.layers import BatchNormalization, Dense, Dropout, Input
+from fastnn.models import feeds
+
+RNG = np.random.default_rng(3)
+X, Y = RNG.standard_normal((103, 5)), RNG.integers(0, 3, 103)
+W = RNG.uniform(0.5, 2, 103)
+ONE_HOT = np.eye(3)[Y]
+
+
+def make(loss: Any = "sparse_categorical_crossentropy", built: bool = True, **compiled: Any) -> Sequential:
+    stack = [Dense(8, "tanh"), BatchNormalization(), Dropout(0.25), Dense(3, "softmax")]
+    model = Sequential([*([Input((5,))] if built else []), *stack], seed=4)
+    model.compile(**{"optimizer": "adam", "loss": loss, **compiled})
+    return model
+
+
+def same(model: Sequential, twin: Sequential) -> bool:
+    assert model.optimizer is not None
+    assert twin.optimizer is not None
+    pairs = zip([*model.weights, *model.optimizer.variables], [*twin.weights, *twin.optimizer.variables], strict=True)
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def near(logs: dict[str, list[Any]], others: dict[str, list[Any]]) -> None:
+    assert list(logs) == list(others)
+    for name, values in logs.items():
+        np.testing.assert_allclose(values, others[name], rtol=1e-12)
+
+
+# ---- memory maps -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows at a time."""
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(feeds, "_BLOCK", 100)
+    monkeypatch.setattr(feeds, "_BLOCKS", 2)
+
+
+def mapped(folder: Path, name: str, array: np.ndarray, mode: Any = "r") -> np.ndarray:
+    np.save(folder / name, array)
+    result: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode=mode)
+    assert feeds.is_mapped(result)
+    return result
+
+
+MAPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "of the model's dtype": lambda a: a.astype(np.float32),
+    "of float64": lambda a: a,
+    "of big-endian numbers": lambda a: a.astype(">f8"),
+    "in Fortran order": np.asfortranarray,
+    "of integers": lambda a: (3 * a).astype(np.int16),
+}
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("batch_size", [1, 16, 50, "full"])
+@pytest.mark.parametrize("kind", MAPS)
+def test_a_map_gives_the_bits_of_the_array(kind: str, batch_size: Any, tmp_path: Path) -> None:
+    x = MAPS[kind](X)
+    file = mapped(tmp_path, "x", x)
+    how: dict[str, Any] = {"batch_size": batch_size, "epochs": 3, "verbose": 0, "validation_split": 0.2}
+    model, twin = make(metrics=["accuracy"]), make(metrics=["accuracy"])
+    near(model.fit(file, Y, **how).history, twin.fit(x, Y, **how).history)
+    assert same(model, twin)
+    assert model.predict(file).tobytes() == twin.predict(x).tobytes()
+    np.testing.assert_allclose(model.evaluate(file, Y), twin.evaluate(x, Y), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_everything_may_be_mapped(sparse: bool, shuffle: bool, tmp_path: Path) -> None:
+    y = Y if sparse else ONE_HOT
+    files = [mapped(tmp_path, name, a) for name, a in (("x", X), ("y", y), ("w", W))]
+    compiled: dict[str, Any] = {
+        "loss": "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy",
+        "metrics": ["accuracy", lambda y, p: p[:, 0]],
+        "weighted_metrics": ["sparse_categorical_accuracy" if sparse else "auc"],
+    }
+    how: dict[str, Any] = {"batch_size": 10, "epochs": 2, "verbose": 0, "shuffle": shuffle, "class_weight": {1: 3.0}}
+    model, twin = make(**compiled), make(**compiled)
+    held = slice(80, None)
+    with_files = model.fit(
+        files[0][:80], files[1][:80], sample_weight=files[2][:80], validation_data=tuple(f[held] for f in files), **how
+    )
+    in_memory = twin.fit(X[:80], y[:80], sample_weight=W[:80], validation_data=(X[held], y[held], W[held]), **how)
+    near(with_files.history, in_memory.history)
+    assert same(model, twin)
+    assert "val_<lambda>" in with_files.history
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_what_is_wrong_in_a_mapped_file_is_told_before_anything_changes(tmp_path: Path) -> None:
+    model = make(built=False)
+    bad = Y.copy()
+    bad[101] = 3
+    with pytest.raises(ValueError, match="y has the label 3 at position"):
+        model.fit(mapped(tmp_path, "x", X), mapped(tmp_path, "y", bad), verbose=0)
+    with pytest.raises(ValueError, match=r"y has 0 samples, expected 103|y has shape \(0,\), expected"):
+        model.fit(mapped(tmp_path, "x", X), mapped(tmp_path, "y", Y[:50]), verbose=0)
+    weights = W.copy()
+    weights[102] = np.nan
+    with pytest.raises(ValueError, match="sample_weight is nan at position"):
+        model.fit(mapped(tmp_path, "x", X), Y, sample_weight=mapped(tmp_path, "w", weights), verbose=0)
+    with pytest.raises(TypeError, match="x has dtype complex128, expected real numbers"):
+        model.fit(mapped(tmp_path, "x", X * 1j), Y, verbose=0)
+    with pytest.raises(ValueError, match="the model is not built"):
+        model.count_params()
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_maps_keep_what_was_written_into_them(tmp_path: Path) -> None:
+    # The pages of a map whose changes the file does not see hold the only copy of them.
+    for mode in ("r+", "c"):
+        file = mapped(tmp_path, f"x{mode[0]}", X, mode)
+        file[7] = 9.0
+        make().fit(file, Y, verbose=0)
+        assert (file[7] == 9.0).all()
+        assert (np.asarray(file)[8] == X[8]).all()
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_map_without_numpys_help(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(X.tobytes())
+    with open(tmp_path / "x", "rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    x = np.frombuffer(pages, np.float64).reshape(X.shape)
+    assert feeds.is_mapped(x)
+    assert not feeds.is_mapped(X)
+    model, twin = make(), make()
+    model.fit(x, Y, verbose=0)
+    twin.fit(X, Y, verbose=0)
+    assert same(model, twin)
+
+
+MEMORY = r"""
+import re, sys
+import numpy as np
+import fastnn
+from fastnn import layers
+
+def peak():  # not of getrusage, which begins with that of the process that started this one
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
+
+path, rows, columns, dtype = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+with open(path, "wb") as file:  # written, not sparse: the system then keeps it in large pages
+    for _ in range(8):
+        file.write(bytes(1 << 25))
+x = np.memmap(path, dtype, "r", shape=(rows, columns))
+y = np.arange(rows, dtype=np.int32) % 2
+model = fastnn.Sequential([layers.Input((columns,)), layers.Dense(4, "relu"), layers.Dense(2, "softmax")], seed=0)
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(np.zeros((300, columns)), y[:300], verbose=0)
+before = peak()
+model.fit(x, y, batch_size=256, validation_split=0.25, verbose=0)
+model.evaluate(x, y)
+model.predict(x)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("columns", "dtype"), [(1024, "float32"), (512, "float64"), (64, "float32")])
+def test_memory_does_not_grow_with_the_file(columns: int, dtype: str, tmp_path: Path) -> None:
+    """Resident pages of the file count, as they do for those who limit a process's memory."""
+    rows = (256 << 20) // columns // np.dtype(dtype).itemsize
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "x"), str(rows), str(columns), dtype]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    orders = 8 * rows / 2**20
+    outputs = 2 * 4 * rows / 2**20
+    print(result.stdout)
+    assert float(result.stdout) < 72 + orders + 2 * outputs  # MiB, of 256
+
+
+# ---- iterables of batches --------------------------------------------------------------------------------------------
+
+
+def batches(size: int = 20, weights: bool = False) -> list[tuple[Any, ...]]:
+    parts = (X, Y, W) if weights else (X, Y)
+    return [tuple(a[i : i + size] for a in parts) for i in range(0, 103, size)]
+
+
+class Again:
+    """An iterable that is no container."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(batches())
+
+
+class Indexed:
+    """As Keras's PyDataset: it is indexed from 0 and knows its length, not where to stop."""
+
+    epochs = 0
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> Any:
+        assert 0 <= index < 6
+        return batches()[index]
+
+    def on_epoch_end(self) -> None:
+        self.epochs += 1
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("source", [batches(), Again(), Indexed()], ids=["a list", "an iterable", "indexed"])
+def test_an_iterable_is_gone_through_once_an_epoch(source: Any, built: bool) -> None:
+    model, twin = make(built=built, metrics=["accuracy"]), make(metrics=["accuracy"])
+    history = model.fit(source, epochs=3, verbose=0, validation_data=Again())
+    expected = twin.fit(X, Y, batch_size=20, shuffle=False, epochs=3, verbose=0, validation_data=(X, Y))
+    near(history.history, expected.history)
+    assert same(model, twin)
+    np.testing.assert_allclose(model.evaluate(source), twin.evaluate(X, Y), rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(source), twin.predict(X))
+
+
+def test_batches_have_weights() -> None:
+    model, twin = make(weighted_metrics=["accuracy"]), make(weighted_metrics=["accuracy"])
+    history = model.fit(batches(weights=True), epochs=2, verbose=0, class_weight={0: 2.0})
+    expected = twin.fit(X, Y, 20, 2, shuffle=False, verbose=0, sample_weight=W, class_weight={0: 2.0})
+    near(history.history, expected.history)
+    assert same(model, twin)
+
+
+def test_batches_of_every_size_and_kind() -> None:
+    def source() -> Iterator[Any]:
+        yield X[:7], Y[:7]
+        yield X[7:8].tolist(), [int(Y[7])]
+        yield [pd.DataFrame(X[8:40]), pl.Series(Y[8:40])]
+
+    model, twin = make(), make()
+    model.fit(source(), verbose=0)
+    for rows in (slice(0, 7), slice(7, 8), slice(8, 40)):
+        twin.train_on_batch(X[rows], Y[rows])
+    assert same(model, twin)
+
+
+def test_a_generator_goes_on_over_epochs() -> None:
+    def forever() -> Iterator[Any]:
+        for batch in itertools.cycle(batches()):
+            taken.append(len(batch[0]))
+            yield batch
+
+    taken: list[int] = []
+    model, twin = make(), make()
+    assert model.fit(forever(), epochs=3, steps_per_epoch=4, verbose=0).params["steps"] == 4
+    assert len(taken) == 12
+    for batch in itertools.islice(itertools.cycle(batches()), 12):
+        twin.train_on_batch(*batch)
+    assert same(model, twin)
+
+
+def test_an_iterable_with_steps_begins_again() -> None:
+    model, twin = make(), make()
+    model.fit(Again(), epochs=2, steps_per_epoch=8, verbose=0)
+    for batch in itertools.islice(itertools.cycle(batches()), 16):
+        twin.train_on_batch(*batch)
+    assert same(model, twin)
+
+
+def test_a_generator_that_ends_early_leaves_whole_steps() -> None:
+    model, twin = make(), make()
+    with pytest.raises(
+        ValueError, match="x ended after 6 batches, 2 of them in this epoch; expected steps_per_epoch=4 of each epoch"
+    ):
+        model.fit(iter(batches()), epochs=3, steps_per_epoch=4, verbose=0)
+    for batch in batches():
+        twin.train_on_batch(*batch)
+    assert same(model, twin)
+    assert model.epochs_trained == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ((X[:4, :3], Y[:4]), ValueError, r"batch 3 of x: x has shape \(4, 3\), expected \(samples, 5\)"),
+        ((X[:4], Y[:3]), ValueError, "batch 3 of x: y has 3 samples, expected 4"),
+        ((X[:4], [0, 1, 2, 3]), ValueError, "batch 3 of x: y has the label 3 at position 3, expected integers from 0"),
+        ((X[:4],), ValueError, r"batch 3 of x has 1 entries, expected \(x, y\) or \(x, y, sample_weight\)"),
+        (X[:4], ValueError, r"batch 3 of x has 1 entries, expected \(x, y\) or"),
+        ((X[:4], Y[:4], W[:4], 0), ValueError, "batch 3 of x has 4 entries"),
+        ((X[:4], Y[:4], -W[:4]), ValueError, "batch 3 of x: sample_weight is -.* expected finite weights"),
+        ((X[:0], Y[:0]), ValueError, r"batch 3 of x: x has shape \(0, 5\), expected at least one sample"),
+    ],
+)
+def test_a_batch_that_does_not_fit_leaves_whole_steps(bad: Any, error: type[Exception], message: str) -> None:
+    model, twin = make(), make()
+    good = batches()[:2]
+    with pytest.raises(error, match=message):
+        model.fit([*good, bad, *good], verbose=0)
+    for batch in good:
+        twin.train_on_batch(*batch)
+    assert same(model, twin)
+
+
+def test_an_exception_of_the_iterable_leaves_whole_steps() -> None:
+    def source() -> Iterator[Any]:
+        yield batches()[0]
+        raise OSError("the disk is gone")
+
+    model, twin = make(), make()
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.fit(source(), verbose=0)
+    twin.train_on_batch(*batches()[0])
+    assert same(model, twin)
+
+
+FIT_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
+    "an iterator for two epochs": (
+        {"x": iter(batches()), "epochs": 2},
+        "x is an iterator, which can be gone through once, for 2 epochs; expected steps_per_epoch",
+    ),
+    "validation by an iterator": (
+        {"x": X, "y": Y, "validation_data": iter(batches()), "epochs": 2},
+        "validation_data is an iterator, .* expected validation_steps",
+    ),
+    "no batches": ({"x": iter(())}, "x has no batches, expected at least one"),
+    "a split of an iterable": (
+        {"x": Again(), "validation_split": 0.5},
+        r"validation_split is 0\.5 for an iterable of batches, expected validation_data",
+    ),
+    "weights beside an iterable": (
+        {"x": Again(), "sample_weight": W},
+        r"sample_weight is given for an iterable of batches, expected batches \(x, y, sample_weight\)",
+    ),
+    "no steps": ({"x": X, "y": Y, "steps_per_epoch": 0}, "steps_per_epoch is 0, expected at least 1"),
+    "validation after no epochs": ({"x": X, "y": Y, "validation_freq": 0}, "validation_freq is 0, expected at least 1"),
+    "validation before the first": ({"x": X, "y": Y, "validation_freq": [0]}, "validation_freq is 0, expected at lea"),
+    "a first batch that does not fit": ({"x": [(X[:4], Y[:3])]}, "batch 1 of x: y has 3 samples, expected 4"),
+}
+
+
+@pytest.mark.parametrize("name", FIT_ERRORS)
+@pytest.mark.parametrize("built", [True, False])
+def test_what_fit_refuses(name: str, built: bool) -> None:
+    how, message = FIT_ERRORS[name]
+    model = make(built=built)
+    before = model.parameters.tobytes() if built else None
+    calls: list[Any] = []
+    with pytest.raises(ValueError, match=message):
+        model.fit(**how, verbose=0, callbacks=callbacks.LambdaCallback(on_train_begin=calls.append))
+    assert not calls
+    if built:
+        assert model.parameters.tobytes() == before
+    else:
+        assert model.layers[0].n_in is None
+
+
+def test_batches_without_progress_report_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn.models import sequential
+
+    monkeypatch.setattr(sequential, "_PROGRESS_SECONDS", 0.0)
+    steps: list[int] = []
+    make().fit(batches(), epochs=2, verbose=0, callbacks=callbacks.LambdaCallback(on_progress=steps.append))
+    assert steps == [1, 2, 3, 4, 5] * 2
+
+
+# ---- parts of passes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [3, 6, 7, 20])
+@pytest.mark.parametrize("as_file", [True, False])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_steps_per_epoch_go_through_passes(steps: int, as_file: bool, shuffle: bool, tmp_path: Path) -> None:
+    x = mapped(tmp_path, "x", X) if as_file else X
+    model, twin = make(metrics=["accuracy"]), make()
+    history = model.fit(x, Y, 20, epochs=4, steps_per_epoch=steps, shuffle=shuffle, verbose=0)
+    twin.fit(X, Y, 20, epochs=4 * steps // 6, shuffle=shuffle, verbose=0)
+    rest = 4 * steps % 6
+    if rest:
+        from fastnn import kernels
+
+        order = kernels.core("float32").draw_permutation(103, twin.seed, 4 * steps // 6) if shuffle else np.arange(103)
+        for start in range(0, 20 * rest, 20):
+            twin.train_on_batch(X[order[start : start + 20]], Y[order[start : start + 20]])
+    assert same(model, twin)
+    assert len(history.history["loss"]) == 4
+    assert all(0 <= value <= 1 for value in history.history["accuracy"])
+
+
+def test_losses_of_parts_of_a_pass_are_means_of_what_was_trained_on() -> None:
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=2)
+    model = Sequential([Input((5,)), Dense(3, "softmax")], seed=4)
+    model.compile(optimizers.SGD(0.0), loss)
+    history = model.fit(X, Y, 20, epochs=3, steps_per_epoch=2, shuffle=False, verbose=0)
+    for epoch in range(3):
+        rows = slice(40 * epoch, min(40 * epoch + 40, 103))
+        assert history.history["loss"][epoch] == pytest.approx(model.evaluate(X[rows], Y[rows]), rel=1e-6)
+
+
+@pytest.mark.parametrize(("freq", "epochs"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4]), ([1, 5], [1, 5]), ({3}, [3])])
+def test_validation_freq(freq: Any, epochs: list[int]) -> None:
+    history = make().fit(X, Y, epochs=5, validation_split=0.2, validation_freq=freq, verbose=0)
+    assert len(history.history["val_loss"]) == len(epochs)
+    assert history._epochs["val_loss"] == epochs
+
+
+def test_evaluate_and_predict_a_number_of_steps() -> None:
+    model = make(metrics=["accuracy"])
+    assert model.evaluate(X, Y, batch_size=10, steps=3) == model.evaluate(X[:30], Y[:30])
+    assert model.evaluate(Again(), steps=2) == pytest.approx(model.evaluate(X[:40], Y[:40]), rel=1e-12)
+    np.testing.assert_array_equal(model.predict(X, batch_size=10, steps=3), model.predict(X)[:30])
+    np.testing.assert_array_equal(model.predict(Again(), steps=2), model.predict(X)[:40])
+    history = model.fit(X, Y, verbose=0, validation_data=(X, Y), validation_batch_size=25, validation_steps=2)
+    assert history.history["val_loss"] == [model.evaluate(X[:50], Y[:50])[0]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 103, 1000])
+def test_predictions_do_not_depend_on_the_batch_size(batch_size: int, capsys: pytest.CaptureFixture[str]) -> None:
+    model = make()
+    np.testing.assert_array_equal(model.predict(X, batch_size, verbose=1), model.predict(X))
+    assert capsys.readouterr().out.startswith("103 samples - ")
+
+
+# ---- frames ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames(frame: Any) -> None:
+    columns = {"length": X[:, 0], "count": np.arange(103), "old": X[:, 1] > 0, "width": X[:, 2].astype("f4"), "a": Y}
+    x, y = frame(columns), frame({"class": Y})
+    as_array = np.column_stack([*columns.values()])
+    model, twin = make(), make()
+    how: dict[str, Any] = {"epochs": 2, "verbose": 0, "validation_split": 0.2}
+    near(model.fit(x, y["class"], sample_weight=frame({"w": W})["w"], **how).history,
+         twin.fit(as_array, Y, sample_weight=W, **how).history)  # fmt: skip
+    assert same(model, twin)
+    assert model.evaluate(x, y) == twin.evaluate(as_array, Y)
+    np.testing.assert_array_equal(model.predict(x), twin.predict(as_array))
+
+
+def test_missing_values_are_nan() -> None:
+    x = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": pd.array([True, False, None], dtype="boolean")})
+    y = pl.DataFrame({"a": [1, None, 3], "b": [True, False, None]})
+    model = Sequential([Input((2,)), Dense(1)], seed=0)
+    for frame in (x, y):
+        assert np.isnan(model.predict(frame)).ravel().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_a_column_of_text_is_named(frame: Any) -> None:
+    x = frame({"a": np.arange(3), "city": ["Rome", "1", "2"]})
+    with pytest.raises(TypeError, match=r"x has the column 'city' of type .*, expected columns of real numbers"):
+        Sequential([Dense(1)]).predict(x)
+
+
+# ---- what the quick path costs ---------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Stands before an engine, and counts its calls."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.calls = engine, [0, 0]
+
+    def train(self, *arguments: Any) -> Any:
+        self.calls[0] += 1
+        return self.engine.train(*arguments)
+
+    def evaluate(self, *arguments: Any) -> Any:
+        self.calls[1] += 1
+        return self.engine.evaluate(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+EVERYTHING = [
+    callbacks.EarlyStopping(patience=100),
+    callbacks.ReduceLROnPlateau(),
+    callbacks.LearningRateScheduler(lambda epoch, rate: rate),
+    callbacks.TerminateOnNaN(),
+    callbacks.History(),
+    callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None, on_test_begin=lambda logs: None),
+]
+
+
+@pytest.mark.parametrize(
+    ("compiled", "fitted"),
+    [
+        ({"metrics": ["accuracy"]}, {}),
+        ({"metrics": [metrics.SparseCategoricalAccuracy()]}, {}),
+        ({"metrics": ["acc", "sparse_top_k_categorical_accuracy"], "weighted_metrics": ["accuracy"]}, {}),
+        ({}, {"callbacks": EVERYTHING}),
+        ({}, {"class_weight": {0: 2.0}, "sample_weight": np.ones(103)}),
+        ({}, {"steps_per_epoch": 6}),
+    ],
+)
+def test_an_epoch_in_memory_is_one_call_of_the_engine(compiled: Any, fitted: Any) -> None:
+    model = make(**compiled)
+    model._engine = counting = Counting(model._engine)
+    model.fit(X, Y, 20, epochs=5, verbose=0, validation_data=(X, Y), **fitted)
+    assert counting.calls == [5, 5]
+
+
+def test_hooks_for_batches_take_an_epoch_apart_and_change_no_bit() -> None:
+    seen: list[Any] = []
+    hooks = callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(batch),
+        on_train_batch_end=lambda batch, logs: seen.append((batch, logs["loss"], logs["accuracy"])),
+    )
+    compiled: dict[str, Any] = {"metrics": ["accuracy", "sparse_top_k_categorical_accuracy"]}
+    model, twin, by_hand = make(**compiled), make(**compiled), make(**compiled)
+    model._engine = counting = Counting(model._engine)
+    history = model.fit(X, Y, 20, epochs=2, verbose=0, callbacks=hooks, validation_split=0.1)
+    near(history.history, twin.fit(X, Y, 20, epochs=2, verbose=0, validation_split=0.1).history)
+    assert same(model, twin)
+    assert counting.calls == [10, 2]
+    assert [entry for entry in seen if isinstance(entry, int)] == [0, 1, 2, 3, 4] * 2
+    assert [entry[0] for entry in seen if not isinstance(entry, int)] == [0, 1, 2, 3, 4] * 2
+    # Logs are means over the steps of the epoch so far.
+    from fastnn import kernels
+
+    order = kernels.core("float32").draw_permutation(92, by_hand.seed, 0)
+    first = by_hand.train_on_batch(X[order[:20]], Y[order[:20]])
+    second = by_hand.train_on_batch(X[order[20:40]], Y[order[20:40]])
+    assert seen[1][1:] == pytest.approx(first[:2], rel=1e-12)
+    assert seen[3][1:] == pytest.approx([(first[0] + second[0]) / 2, (first[1] + second[1]) / 2], rel=1e-12)
+    assert seen[9][1] == history.history["loss"][0]
+
+
+def test_outputs_for_metrics_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn.models import sequential
+
+    compiled: dict[str, Any] = {"metrics": ["sparse_top_k_categorical_accuracy", lambda y, p: p[:, 1]]}
+    model, twin = make(**compiled), make(**compiled)
+    expected = twin.fit(X, Y, 10, epochs=2, verbose=0, validation_data=(X, Y)).history
+    monkeypatch.setattr(sequential, "_OUTPUTS", 3 * 25)
+    model._engine = counting = Counting(model._engine)
+    near(model.fit(X, Y, 10, epochs=2, verbose=0, validation_data=(X, Y)).history, expected)
+    assert same(model, twin)
+    assert counting.calls == [12, 12]  # twenty samples at a time
+
+
+def test_the_step_with_a_loss_that_is_not_finite_is_named_in_pieces_too() -> None:
+    x = X.copy()
+    x[65] = np.nan
+    hooks = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    sources: list[tuple[Any, ...]] = [(x, Y, 20), ([(x[i : i + 20], Y[i : i + 20]) for i in range(0, 100, 20)],)]
+    for source in sources:
+        with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 1, step 4"):
+            make().fit(*source, verbose=0, shuffle=False, callbacks=hooks)
+    with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 2, step 2"):
+        make().fit(x, Y, 20, epochs=2, steps_per_epoch=2, verbose=0, shuffle=False)
