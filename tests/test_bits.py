@@ -27,9 +27,29 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1400, 33))
 TARGETS = {"labels": RNG.integers(0, 17, 1400), "binary": RNG.integers(0, 2, (1400, 1)), "real": RNG.random((1400, 7))}
 
-# Inputs, layers (units, activation), loss, optimizer, targets, accuracy. Widths round the vectors' lengths; one output
-# and one input have paths of their own.
-CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = {
+
+class Swing(layers.Layer):
+    """A layer of one's own: sin(factor x), and how many samples it has seen in training."""
+
+    def build(self, n_in: int) -> int:
+        self.add_weight("factor", (n_in,), "ones")
+        self.add_weight("seen", (1,), "zeros", trainable=False)
+        return n_in
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        self.x = x
+        self.seen[0] += training * len(x)
+        return np.sin(self.factor * x)
+
+    def backward(self, gradient: np.ndarray) -> np.ndarray:
+        slope = gradient * np.cos(self.factor * self.x)
+        self.factor_gradient[...] = (slope * self.x).sum(axis=0)
+        return slope * self.factor
+
+
+# Inputs, layers (dense ones as units and activation), loss, optimizer, targets, accuracy. Widths round the vectors'
+# lengths; one output and one input have paths of their own.
+CASES: dict[str, tuple[int, list[tuple[int, str] | Callable[[], layers.Layer]], Any, Any, str, list[str]]] = {
     "classifier": (
         33,
         [(40, "relu"), (17, "softmax")],
@@ -82,14 +102,53 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
     "whole vectors": (7, [(32, "relu"), (16, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "one unit": (5, [(1, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "several blocks": (33, [(100, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
+    "batch normalization": (
+        7,
+        [
+            lambda: layers.Normalization(mean=0.25, variance=2.0),
+            (33, "linear"),
+            lambda: layers.BatchNormalization(momentum=0.9),
+            lambda: layers.Activation("relu"),
+            lambda: layers.Dropout(0.3),
+            (16, "tanh"),
+            lambda: layers.BatchNormalization(center=False, gamma_regularizer="l2"),
+            (7, "linear"),
+        ],
+        "mse",
+        lambda: optimizers.Adam(0.01),
+        "real",
+        [],
+    ),
+    "layer normalization": (
+        33,
+        [
+            lambda: layers.Dropout(0.1),
+            (40, "linear"),
+            lambda: layers.LayerNormalization(beta_regularizer="l1"),
+            lambda: layers.Activation("tanh"),
+            lambda: layers.Dropout(0.5, seed=8),
+            (17, "softmax"),
+        ],
+        "sparse_categorical_crossentropy",
+        lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=0.1, gradient_accumulation_steps=2),
+        "labels",
+        ["accuracy"],
+    ),
+    "own layers": (
+        5,
+        [Swing, (16, "tanh"), layers.BatchNormalization, Swing, (1, "sigmoid")],
+        "binary_crossentropy",
+        lambda: optimizers.RMSprop(0.01, global_clipnorm=0.5),
+        "binary",
+        ["accuracy"],
+    ),
 }
 
 
 def make(case: str, dtype: str, seed: int = 5) -> Sequential:
     n_in, stack, loss, optimizer, _, metrics = CASES[case]
-    model = Sequential(
-        [layers.Input((n_in,)), *(layers.Dense(n, activation=a) for n, a in stack)], seed=seed, dtype=dtype
-    )
+    made = [layers.Dense(*each) if isinstance(each, tuple) else each() for each in stack]
+    model = Sequential([layers.Input((n_in,)), *made], seed=seed, dtype=dtype)
     model.compile(optimizer=optimizer(), loss=loss, metrics=metrics)
     return model
 
@@ -100,9 +159,9 @@ def data(case: str, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def state(model: Sequential) -> bytes:
-    """Everything that training changes: parameters, the optimizer's arrays and its count of steps."""
+    """Everything that training changes: parameters, other weights, the optimizer's arrays and its count of steps."""
     assert model.optimizer is not None
-    arrays = [model.parameters, *model.optimizer.variables]
+    arrays = [model.parameters, *model.weights, *model.optimizer.variables]
     return b"".join([array.tobytes() for array in arrays]) + str(model.optimizer.iterations).encode()
 
 
@@ -170,7 +229,7 @@ def test_any_number_of_threads_trains_the_same_bytes(n: int, batch_size: int, ca
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", ["classifier", "one output"])
+@pytest.mark.parametrize("case", ["classifier", "one output", "batch normalization", "own layers"])
 def test_any_number_of_rows_for_any_number_of_threads(case: str, dtype: str) -> None:
     # Some members of the team have few rows or none, where one thread has many.
     model = make(case, dtype)
@@ -195,17 +254,20 @@ def test_the_most_threads() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_threads_applies_the_same_bytes(case: str, dtype: str) -> None:
-    model = make(case, dtype)
     results = []
     for threads in THREADS:
         fastnn.set_num_threads(threads)
+        model = make(case, dtype)  # a backward pass moves averages
         rows: list[Any] = []
         for n in (1, 3, 50, 1400):
             x, y = data(case, n)
             value, gradient = model.value_and_gradient(x, y)
             rows += [model.predict(x).tobytes(), model.evaluate(x, y), value, gradient.tobytes()]
             rows += [model.forward(x).tobytes(), model.backward(y), model.gradients.tobytes()]
-            rows += [array.tobytes() for layer in model.layers for array in (layer.output, layer.delta)]
+            first = next(i for i, layer in enumerate(model.layers) if layer.trainable_weights)
+            rows += [layer.output.tobytes() for layer in model.layers]
+            rows += [layer.delta.tobytes() for layer in model.layers[first:]]
+            rows += [array.tobytes() for array in model.weights]
         results.append(rows)
     for rows in results[1:]:
         assert rows == results[0]

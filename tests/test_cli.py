@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -113,6 +114,9 @@ def test_demo_keeps_its_promise(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert re.search(r"^threads +\d+$", out, re.MULTILINE)
     assert (tmp_path / "fastnn-demo.png").read_bytes().startswith(b"\x89PNG")
     assert f"learning curve   {tmp_path / 'fastnn-demo.png'}\n" in out
+    assert f"model            {tmp_path / 'fastnn-demo.safetensors'}\n" in out
+    model = fastnn.load_model(tmp_path / "fastnn-demo.safetensors")
+    assert hashlib.sha256(model.parameters.tobytes()).hexdigest()[:16] in out
 
 
 def demo_digest(capsys: pytest.CaptureFixture[str], threads: str, *arguments: str) -> str:

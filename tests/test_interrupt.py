@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ from fastnn import Sequential, callbacks, kernels, layers, optimizers
 
 # Inputs, widths, samples, batch size, optimizer. A signal comes within an epoch of the first three (that of the first
 # takes far longer than the test waits), anywhere in the Python between two epochs of the next two, and within the only
-# step of an epoch of the last.
+# step of an epoch of the sixth. The rest have the layers of `BETWEEN` behind each hidden one.
 RUNS: dict[str, tuple[int, list[int], int, int, str]] = {
     "large model": (256, [1024, 1024, 10], 60_000, 64, "adam"),
     "small model": (8, [16, 3], 1_000_000, 8, "sgd"),
@@ -28,8 +27,28 @@ RUNS: dict[str, tuple[int, list[int], int, int, str]] = {
     "short epochs": (3, [4, 2], 40, 4, "adam"),
     "one step an epoch": (3, [4, 2], 3, 3, "sgd"),
     "huge batch": (16, [128, 64, 2], 300_000, 300_000, "sgd"),
+    "normalized": (64, [256, 256, 10], 60_000, 64, "adam"),
+    "normalized, huge batch": (16, [64, 32, 2], 60_000, 60_000, "sgd"),
+    "own layers": (16, [32, 32, 3], 100_000, 32, "adam"),
 }
 FOREVER = 1_000_000_000
+
+
+class Doubled(layers.Layer):
+    """A layer of one's own, mostly Python."""
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        return np.array([2 * row for row in x])
+
+    def backward(self, gradient: np.ndarray) -> np.ndarray:
+        return np.array([2 * row for row in gradient])
+
+
+BETWEEN: dict[str, list[type[layers.Layer]]] = {
+    "normalized": [layers.BatchNormalization, layers.LayerNormalization],
+    "normalized, huge batch": [layers.BatchNormalization],
+    "own layers": [Doubled, layers.BatchNormalization],
+}
 
 
 @cache
@@ -41,10 +60,11 @@ def data(run: str) -> tuple[np.ndarray, np.ndarray]:
 
 def make(run: str) -> Sequential:
     n_in, widths, *_, optimizer = RUNS[run]
-    activations = [*["relu"] * (len(widths) - 1), "softmax"]
-    model = Sequential(
-        [layers.Input((n_in,)), *itertools.starmap(layers.Dense, zip(widths, activations, strict=True))], seed=9
-    )
+    stack: list[layers.Layer] = [layers.Input((n_in,))]
+    for width in widths[:-1]:
+        stack += [layers.Dense(width, "relu"), *(kind() for kind in BETWEEN.get(run, ()))]
+        stack += [layers.Dropout(0.1)] if run in BETWEEN else []
+    model = Sequential([*stack, layers.Dense(widths[-1], "softmax")], seed=9)
     model.compile(optimizer, "sparse_categorical_crossentropy")
     return model
 
@@ -64,9 +84,7 @@ def replay(run: str, steps: int, x: np.ndarray, y: np.ndarray) -> Sequential:
 def same(model: Sequential, twin: Sequential) -> bool:
     assert model.optimizer is not None
     assert twin.optimizer is not None
-    pairs = zip(
-        [model.parameters, *model.optimizer.variables], [twin.parameters, *twin.optimizer.variables], strict=True
-    )
+    pairs = zip([*model.weights, *model.optimizer.variables], [*twin.weights, *twin.optimizer.variables], strict=True)
     return model.optimizer.iterations == twin.optimizer.iterations and all(
         a.tobytes() == b.tobytes() and np.isfinite(a).all() for a, b in pairs
     )

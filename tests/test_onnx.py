@@ -16,7 +16,16 @@ from fastnn import Sequential, activations, layers
 
 DTYPES = ["float32", "float64"]
 KINDS = [kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, layers.Layer)]
-ACTIVATIONS = [name for name, value in vars(activations).items() if isinstance(value, activations.Activation)]
+ACTIVATIONS = [value for value in vars(activations).values() if isinstance(value, activations.Activation)]
+OTHERS = [
+    activations.celu.with_parameters(alpha=2.5),
+    activations.elu.with_parameters(alpha=0.3),
+    activations.gelu.with_parameters(approximate=True),
+    activations.hard_shrink.with_parameters(threshold=0.1),
+    activations.leaky_relu.with_parameters(negative_slope=0.01),
+    activations.soft_shrink.with_parameters(threshold=1.5),
+    activations.squareplus.with_parameters(b=1),
+]
 
 
 def run(model: Sequential, path: Path, x: np.ndarray) -> np.ndarray:
@@ -37,9 +46,13 @@ def assert_same(model: Sequential, path: Path, x: np.ndarray) -> None:
         assert run(model, path, x[:rows]).shape == (min(rows, len(x)), expected.shape[1])
 
 
+def test_every_parameter_is_tried() -> None:
+    assert {one.name for one in OTHERS} == {one.name for one in ACTIVATIONS if one.parameters}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_activations(tmp_path: Path, activation: str, dtype: str) -> None:
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, *OTHERS], ids=repr)
+def test_activations(tmp_path: Path, activation: activations.Activation, dtype: str) -> None:
     model = Sequential([layers.Input((5,)), layers.Dense(5, activation)], seed=0, dtype=dtype)
     model.set_weights([np.eye(5), np.zeros(5)])  # z is x
     x = np.concatenate([np.linspace(-60, 60, 400), np.linspace(-4, 4, 400), [0, -0.0, 1e-6, -1e-6, 1e-30]])

@@ -1,4 +1,4 @@
-"""The README's Python runs as it is printed, and prints what it says."""
+"""The Python of the README and of the docs runs as it is printed, and prints what it says."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, LAYERS = ROOT / "README.md", ROOT / "docs" / "layers.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", [*blocks(README), *blocks(LAYERS)])
 def test_python_runs_and_prints_what_it_says(code: str, tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -28,10 +29,11 @@ def test_python_runs_and_prints_what_it_says(code: str, tmp_path: Path) -> None:
 
 
 def test_there_is_python() -> None:
-    assert len(blocks("python")) == 1
+    assert len(blocks(README)) == len(blocks(LAYERS)) == 1
 
 
-def test_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", [README, LAYERS], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert targets
-    assert [target for target in targets if not (README.parent / target).exists()] == []
+    assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import Sequential, initializers, layers, losses, optimizers, regularizers, safetensors
+from fastnn import Sequential, activations, initializers, layers, losses, optimizers, regularizers, safetensors
 from fastnn.models import saving
 from fastnn.optimizers import schedules
 
@@ -194,6 +194,17 @@ def test_all_layers_go_on_to_the_same_bytes(
     assert model.layers[7].weights[1] == 5 * 90
     assert model.predict(X).tobytes() == unstopped.predict(X).tobytes()
     assert model.get_config() == unstopped.get_config()
+
+
+@copied
+def test_activations(by: Callable[[Sequential, Path], Sequential], tmp_path: Path) -> None:
+    all_of_them = [one for one in vars(activations).values() if isinstance(one, activations.Activation)]
+    others = [one.with_parameters(**dict.fromkeys(one.parameters, True)) for one in all_of_them]  # True is 1 as well
+    stack = [layer for one in [*all_of_them, *others] for layer in (layers.Dense(3, one), layers.Activation(one))]
+    model = Sequential([layers.Input((3,)), *stack], seed=0)
+    again = by(model, tmp_path)
+    assert [layer.activation for layer in again.layers] == [layer.activation for layer in model.layers]
+    assert again.predict(X).tobytes() == model.predict(X).tobytes()
 
 
 @copied

@@ -118,11 +118,12 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     OSError
         For one that cannot be read.
     """
+    path = os.fspath(path)
     with open(path, "rb") as file:
         try:
             return _read(file, os.fstat(file.fileno()).st_size)
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)!r} is damaged or no safetensors file: {error}") from error
+            raise ValueError(f"{path!r} is damaged or no safetensors file: {error}") from error
 
 
 def _read(file: BufferedReader, size: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -235,6 +235,21 @@ def number(
     return result
 
 
+def number_or_vector(name: str, value: Any, *, low: float = -math.inf) -> np.ndarray:
+    """A finite number or a vector of them, each at least `low`, as float64 of no axis or one."""
+    result = real(name, value, "a number or a vector").astype(np.float64)
+    if result.ndim > 1 or not (np.isfinite(result) & (result >= low)).all():
+        least = f", at least {low:g}" if low > -math.inf else ""
+        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them{least}")
+    return result
+
+
+def fits(name: str, value: np.ndarray, n: int) -> None:
+    """A number, or a vector of n."""
+    if value.shape not in ((), (n,)):
+        raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n},)")
+
+
 def integer(name: str, value: Any, *, low: int = 0, high: int | None = None) -> int:
     """A whole number from low to high."""
     if isinstance(value, bool):

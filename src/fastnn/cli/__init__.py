@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--epochs", type=_WholeNumber(1), default=50, help="passes over the training data")
     command.add_argument("--seed", type=_WholeNumber(0), default=0, help="of the initial weights and the shuffling")
-    command.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where to save the learning curve")
+    command.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help="where to save model and learning curve"
+    )
     command.add_argument("--threads", type=_WholeNumber(1), default=None, help="most threads to use")
 
     command = add(

@@ -39,6 +39,8 @@ def demo(arguments: argparse.Namespace) -> None:
     seconds = time.perf_counter() - start
     accuracy = model.evaluate(x[test], y[test], verbose=0, return_dict=True)["accuracy"]
 
+    saved = arguments.output / "fastnn-demo.safetensors"
+    model.save(saved)
     curve = _save_learning_curve(history, arguments.output)
     digest = hashlib.sha256(np.ascontiguousarray(model.parameters).tobytes()).hexdigest()
     print(f"test accuracy    {accuracy:.4f}")
@@ -46,6 +48,7 @@ def demo(arguments: argparse.Namespace) -> None:
     print(f"instruction set  {kernels.isa}")
     print(f"threads          {get_num_threads()}")
     print(f"parameters       SHA-256 {digest[:16]}, the same at any number of threads")
+    print(f"model            {saved}")
     print(f"learning curve   {curve}")
 
 

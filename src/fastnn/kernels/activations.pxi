@@ -259,6 +259,7 @@ cdef struct ActivationJob:
 
 cdef enum:
     ACTIVATION_BLOCK = 1024    # elements
+    IN_CACHE = 64              # blocks of as much as the caches hold
 
 
 cdef void gradient_block(ActivationJob* job, ix rows, ix first, real* a) noexcept nogil:
@@ -293,7 +294,7 @@ cdef int activation_member(void* argument, int member, int members) noexcept nog
     for b in range(share(job.blocks, member, members, 1), share(job.blocks, member + 1, members, 1)):
         first = b*job.block*job.K
         rows = min(job.rows - b*job.block, job.block)
-        ahead = min(job.rows*job.K - first - rows*job.K, <ix>ACTIVATION_BLOCK)
+        ahead = min(job.rows*job.K - first - rows*job.K, <ix>ACTIVATION_BLOCK) if job.blocks > IN_CACHE else 0
         fetch(job.x + first + rows*job.K, ahead)
         if job.out != job.x: fetch(job.out + first + rows*job.K, ahead)
         if job.upstream and job.upstream != job.out: fetch(job.upstream + first + rows*job.K, ahead)

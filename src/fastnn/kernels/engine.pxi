@@ -46,6 +46,7 @@ cdef struct Call:
     bint losses                # of an inference: compute them
     bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
     bint leave[5]              # what was decided at each meeting; see Engine.meet
+    uint64_t float_mode        # of the caller: Python code works in it
     double next_signal_check
     double next_progress
     double work_since_check    # multiply-adds
@@ -108,25 +109,31 @@ cdef class Engine(Network):
         cdef Layer* d = &self.layers[l]
         cdef ix lda
         cdef const real* a = self.input_of(l, training, &lda)
+        restore_subnormals(call.float_mode)
         try:
             result = self.own_layers[l].forward(copy_rows(a + base*lda, rows, d.n_in, lda), training)
+            self.own_layers[l].check_arrays()
             fill_rows(result, f"the result of forward of layer {self.own_layers[l].name!r}", d.output + base*d.ld, rows, d.n_out, d.ld)
         except BaseException as error:             # raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef void call_own_layer_back(self, int l, ix base, ix rows, Call* call) noexcept with gil:
         """The gradient with respect to the layer's inputs, into the delta of the layer before; it fills those of its own
         parameters itself."""
         cdef Layer* d = &self.layers[l]
         cdef Layer* e = &self.layers[l - 1]
+        restore_subnormals(call.float_mode)
         try:
             result = self.own_layers[l].backward(copy_rows(d.delta + base*d.ld, rows, d.n_out, d.ld))
+            self.own_layers[l].check_arrays()
             if l > self.first_trained:
                 fill_rows(result, f"the result of backward of layer {self.own_layers[l].name!r}", e.delta + base*e.ld, rows, e.n_out, e.ld)
         except BaseException as error:
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef void call_own_loss(self, ix base, ix rows, double scale, Call* call) noexcept with gil:
         """Member 0, between two meetings: row_loss and the last layer's delta of samples base .. base + rows."""
@@ -134,6 +141,7 @@ cdef class Engine(Network):
         cdef cnp.ndarray y, p, w
         cdef ix r, j
         cdef double total
+        restore_subnormals(call.float_mode)
         try:
             p = copy_rows(d.output + base*d.ld, rows, d.n_out, d.ld)
             if self.y_labels:
@@ -150,6 +158,7 @@ cdef class Engine(Network):
         except BaseException as error:             # raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     # ---- a step, by each member of the team -------------------------------------------------------------------------
 
@@ -351,7 +360,7 @@ cdef class Engine(Network):
                                    NULL, call, work): return
             c += rows
             if self.meet(call, member, 2): return
-        self.move_all(member, members)
+        if not self.backward_done: self.move_all(member, members)      # once, however often the same pass is gone back
 
     cdef void infer_member(self, Call* call, int member, int members) noexcept nogil:
         """Outputs, losses or both of all samples, each member on its share of a chunk; nothing is shared but the sums."""
@@ -396,6 +405,7 @@ cdef class Engine(Network):
         self.look_around_with_gil(call, now)
 
     cdef void look_around_with_gil(self, Call* call, double now) noexcept with gil:
+        restore_subnormals(call.float_mode)
         try:
             PyErr_CheckSignals()
             if self.progress is not None and now >= call.next_progress:
@@ -404,9 +414,12 @@ cdef class Engine(Network):
         except BaseException as error:             # KeyboardInterrupt above all; raised again when the team is home
             self.raised = error
             call.wanted = True
+        flush_subnormals()
 
     cdef int run(self, team_function function, Call* call, int threads) except -1:
         call.engine = <PyObject*>self
+        call.float_mode = flush_subnormals()
+        restore_subnormals(call.float_mode)
         call.next_signal_check = seconds() + SIGNAL_SECONDS
         call.next_progress = call.next_signal_check
         with nogil: team_run(function, call, threads, &call.barrier)
@@ -539,9 +552,10 @@ cdef class Engine(Network):
         return call.loss
 
     def layer_output(self, int layer):
-        """A copy (N, n_out) of a layer's output of forward_all(), activated."""
-        cdef Layer* d = &self.layers[layer]
+        """A copy (N, n_out) of a layer's output of forward_all(), activated; of the input where layer is -1."""
+        cdef Layer* d = &self.layers[max(layer, 0)]
         cdef ix rows = self.kept_rows()
+        if layer < 0: return copy_rows(self.input, rows, d.n_in, self.input_ld)
         cdef cnp.ndarray out = copy_rows(d.output, rows, d.n_out, d.ld)
         if self.fused and layer == self.n_layers - 1: activate(d.activation, d.alpha, rows, d.n_out, <real*>cnp.PyArray_DATA(out), d.n_out)
         return out
@@ -549,6 +563,8 @@ cdef class Engine(Network):
     def layer_delta(self, int layer):
         """A copy (N, n_out) of the gradient with respect to a layer's pre-activations, of backward_all()."""
         if self.forward_rows and not self.backward_done: raise ValueError("the buffers hold no backward pass: call backward() first")
+        if layer < min(self.first_trained, self.n_layers - 1):
+            raise ValueError("the layer has no delta: no gradient goes below the first layer that is trained")
         return copy_rows(self.layers[layer].delta, self.kept_rows(), self.layers[layer].n_out, self.layers[layer].ld)
 
     cdef ix kept_rows(self) except -1:

@@ -484,7 +484,7 @@ cdef void layer_rows(const Layer* d, const real* parameters, const real* scale, 
     if d.kind == DENSE and d.n_out == 1:
         for r in range(rows): z[r*d.ld] = dot(d.n_in, a + r*lda, kernel) + (bias[0] if bias else R(0))
     elif d.kind == DENSE: gemm(rows, d.n_out, d.n_in, a, lda, 1, kernel, d.n_out, 1, z, d.ld, bias, SET, relu, NULL, work)
-    elif d.kind == IDENTITY or d.kind == DROPOUT: copy_to_rows(rows, d.n_out, a, lda, z, d.ld)
+    elif d.kind == IDENTITY: copy_to_rows(rows, d.n_out, a, lda, z, d.ld)
     elif d.kind == AFFINE: affine_rows(rows, d.n_out, a, lda, d.constants[0], d.constants[1], d.constants[2], z, d.ld)
     elif d.kind == BATCH_NORM: affine_rows(rows, d.n_out, a, lda, d.moving[0], scale, bias, z, d.ld)
     elif d.kind == LAYER_NORM: layer_norm_rows(rows, d.n_out, a, lda, gamma_of(d, parameters), bias, d.epsilon, z, d.ld, row_statistics)

@@ -9,9 +9,10 @@ from ..serialization import serialize
 from .base import Input, Layer
 from .dense import Dense
 from .normalization import BatchNormalization, LayerNormalization, Normalization
-from .unweighted import Activation, Dropout, Flatten, Rescaling
+from .unweighted import ELU, Activation, Dropout, Flatten, LeakyReLU, ReLU, Rescaling, Softmax
 
 __all__ = [
+    "ELU",
     "Activation",
     "BatchNormalization",
     "Dense",
@@ -20,8 +21,11 @@ __all__ = [
     "Input",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Normalization",
+    "ReLU",
     "Rescaling",
+    "Softmax",
     "deserialize",
     "serialize",
 ]
@@ -29,6 +33,7 @@ __all__ = [
 _CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
+        ELU,
         Activation,
         BatchNormalization,
         Dense,
@@ -36,8 +41,11 @@ _CLASSES: dict[str, type[Layer]] = {
         Flatten,
         Input,
         LayerNormalization,
+        LeakyReLU,
         Normalization,
+        ReLU,
         Rescaling,
+        Softmax,
     )
 }
 

@@ -79,6 +79,7 @@ class Layer:
         self._engine: Any = None
         self._place = -1  # among the engine's layers
         self._declared: list[Weight] = []
+        self._bound: dict[str, np.ndarray] = {}  # weights and gradients, as the model gave them
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or ''} {self.n_in or '?'} → {self.n_out or '?'}>"
@@ -101,9 +102,9 @@ class Layer:
 
     def backward(self, gradient: np.ndarray) -> np.ndarray:
         """The cost's gradient with respect to the x (N, n_in) of the last `forward`, from that with respect to its
-        result.
+        result (N, n_out).
 
-        A weight ``w`` wants its own gradient written into ``self.w_gradient``.
+        That with respect to a trainable weight ``w`` is to be written into the array ``self.w_gradient``.
         """
         raise NotImplementedError(f"{type(self).__name__} has no backward(gradient)")
 
@@ -135,8 +136,21 @@ class Layer:
         trainable : bool
             A trainable one is a view of the model's flat vector of parameters, its gradient an attribute
             ``<name>_gradient``.
+
+        Raises
+        ------
+        ValueError
+            For a name that is no identifier, or that another weight or anything else of a layer has.
         """
-        self._declared.append(Weight(name, tuple(shape), initializers.get(initializer), trainable))
+        if not isinstance(name, str):
+            raise TypeError(f"name is {name!r}, expected a string")
+        taken = {*_ATTRIBUTES, *(w.name for w in self._declared), *(f"{w.name}_gradient" for w in self._declared)}
+        if not name.isidentifier() or name in taken:
+            raise ValueError(f"name is {name!r}, expected an identifier that the layer has no other use for")
+        if not isinstance(shape, (tuple, list)):
+            raise TypeError(f"shape is {shape!r}, expected a tuple such as (64,)")
+        sizes = tuple(validation.integer(f"shape[{i}]", n, low=1) for i, n in enumerate(shape))
+        self._declared.append(Weight(name, sizes, initializers.get(initializer), trainable))
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -236,13 +250,22 @@ class Layer:
     ) -> None:
         """Take a place in the engine, and the arrays of `initialize` as attributes."""
         self._engine, self._place, self.n_in, self.n_out = engine, place, n_in, n_out
-        offset = 0
+        self._bound, offset = dict(arrays), 0
         for weight in self._declared:
-            setattr(self, weight.name, arrays[weight.name])
             if weight.trainable:
                 share = gradients[offset : offset + weight.size].reshape(weight.shape)
-                setattr(self, f"{weight.name}_gradient", share)
+                self._bound[f"{weight.name}_gradient"] = share
                 offset += weight.size
+        vars(self).update(self._bound)
+
+    def check_arrays(self) -> None:
+        """Raise where an own layer has assigned an array that it was to write into: the model would not see it."""
+        for name, array in self._bound.items():
+            if getattr(self, name) is not array:
+                raise ValueError(
+                    f"layer {self.name!r} has assigned another array to {name}, expected its elements to be written: "
+                    f"self.{name}[...] = …"
+                )
 
     def refresh(self) -> None:
         """Before the engine works: bring up to date what it reads and the weights determine."""
@@ -267,6 +290,9 @@ class Layer:
     def _need_build(self) -> None:
         if self._engine is None:
             raise ValueError(f"the model of {self!r} is not built: give it a layers.Input first, or data")
+
+
+_ATTRIBUTES = frozenset(dir(Layer()))  # names that no weight can have
 
 
 class Input(Layer):
@@ -296,3 +322,10 @@ class Input(Layer):
 def penalty(regularizer: regularizers.Regularizer | None) -> tuple[float, float]:
     """The engine's (l1, l2)."""
     return (regularizer.l1, regularizer.l2) if regularizer else (0.0, 0.0)
+
+
+def last_axis(axis: int) -> int:
+    """-1, which is axis 1 of (samples, outputs)."""
+    if axis not in (-1, 1) or isinstance(axis, bool):
+        raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")
+    return -1

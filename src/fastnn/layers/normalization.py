@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import initializers, regularizers, validation
-from .base import Layer, penalty
+from .base import Layer, last_axis, penalty
 
 
 class _Affine(Layer):
@@ -29,7 +29,7 @@ class _Affine(Layer):
         name: str | None,
     ) -> None:
         super().__init__(name)
-        self.axis = _last_axis(axis)
+        self.axis = last_axis(axis)
         self.epsilon = validation.number("epsilon", epsilon, low=0, open_low=True)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
@@ -71,8 +71,9 @@ class _Affine(Layer):
 class BatchNormalization(_Affine):
     """z = gamma·(x - μ)/√(σ² + ε) + beta, with mean μ and variance σ² of each input over the batch.
 
-    Inference takes moving averages of both, m ← momentum·m + (1 - momentum)·batch, with the biased variance as Keras 3
-    does.  A batch is worked on as a whole: memory grows with its size.
+    The gradient with respect to x goes through μ and σ² as well.  Inference takes moving averages of both, m ←
+    momentum·m + (1 - momentum)·batch, with the biased variance as Keras 3 does; a backward pass moves them.  A batch is
+    worked on as a whole: memory grows with its size.
 
     Parameters
     ----------
@@ -242,12 +243,15 @@ class Normalization(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.axis = None if axis is None else _last_axis(axis)
+        self.axis = None if axis is None else last_axis(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"mean is {mean!r} and variance is {variance!r}, expected both or neither")
         self._found: tuple[np.ndarray, np.ndarray] | None = None
         if mean is not None:
-            self._found = tuple(_statistic(n, v) for n, v in (("mean", mean), ("variance", variance)))  # type: ignore
+            self._found = (
+                validation.number_or_vector("mean", mean),
+                validation.number_or_vector("variance", variance, low=0),
+            )
         self.invert = bool(invert)
 
     def adapt(self, data: Any) -> None:
@@ -259,25 +263,26 @@ class Normalization(Layer):
             For data of another number of inputs than the model's, empty or not finite.
         """
         x = validation.real("data", data, "an array (N, in)")
-        x = x.reshape(len(x), -1) if x.ndim != 1 else x[:, np.newaxis]
-        if x.size == 0:
-            raise ValueError(f"data has shape {x.shape}, expected at least one sample")
+        if x.ndim == 0 or x.size == 0:
+            raise ValueError(f"data has shape {x.shape}, expected at least one sample and one column")
+        x = x.reshape(len(x), -1)
         if self.n_in is not None and x.shape[1] != self.n_in:
             raise ValueError(f"data has {x.shape[1]} columns, expected {self.n_in} as the model's layer")
         axis = 0 if self.axis is not None else None
-        mean = x.mean(axis=axis, dtype=np.float64)
-        variance = np.square(x - mean).mean(axis=axis, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            mean = x.mean(axis=axis, dtype=np.float64)
+            variance = np.square(x - mean).mean(axis=axis, dtype=np.float64)
         if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-            raise ValueError("data has elements that are not finite, expected numbers")
+            raise ValueError("data has elements that are not finite, or too large to square, expected numbers")
         self._found = np.asarray(mean), np.asarray(variance)
         if self._engine is not None:
             self._assign(self.mean, self.variance)
+            self.refresh()
 
     def build(self, n_in: int) -> int:
         if self._found is not None:
             for name, value in zip(("mean", "variance"), self._found, strict=True):
-                if value.shape not in ((), (n_in,)):
-                    raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n_in},)")
+                validation.fits(name, value, n_in)
         self.add_weight("mean", (n_in,), "zeros", trainable=False)
         self.add_weight("variance", (n_in,), "ones", trainable=False)
         return n_in
@@ -317,18 +322,3 @@ class Normalization(Layer):
             "invert": self.invert,
             **super().get_config(),
         }
-
-
-def _last_axis(axis: int) -> int:
-    if axis not in (-1, 1) or isinstance(axis, bool):
-        raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")
-    return -1
-
-
-def _statistic(name: str, value: Any) -> np.ndarray:
-    result = validation.real(name, value, "a number or a vector").astype(np.float64)
-    low = 0 if name == "variance" else -np.inf
-    if result.ndim > 1 or not (np.isfinite(result) & (result >= low)).all():
-        least = ", at least 0" if name == "variance" else ""
-        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them{least}")
-    return result

@@ -1,4 +1,4 @@
-"""Layers without weights: `Activation`, `Dropout`, `Flatten`, `Rescaling`."""
+"""Layers without weights: `Activation` and its kin, `Dropout`, `Flatten`, `Rescaling`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, validation
-from .base import Layer
+from .base import Layer, last_axis
 
 
 class Activation(Layer):
@@ -33,6 +33,94 @@ class Activation(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {"activation": activations.serialize(self.activation), **super().get_config()}
+
+
+class ReLU(Activation):
+    """max(x, 0), or with one of its parameters the activation relu6 or leaky_relu.
+
+    Parameters
+    ----------
+    max_value : {None, 6}
+    negative_slope : float, at least 0
+        Without a `max_value`.
+    threshold : {0}
+        Keras's name for where the function bends.
+    name : str, optional
+    """
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        name: str | None = None,
+    ) -> None:
+        self.max_value = None if max_value is None else validation.number("max_value", max_value)
+        self.negative_slope = validation.number("negative_slope", negative_slope, low=0)
+        self.threshold = validation.number("threshold", threshold)
+        if self.threshold != 0 or self.max_value not in (None, 6) or (self.max_value and self.negative_slope):
+            raise ValueError(
+                f"max_value is {max_value!r}, negative_slope is {negative_slope!r} and threshold is {threshold!r}, "
+                "expected no threshold, and one of max_value=6 and a negative_slope, or none"
+            )
+        if self.negative_slope:
+            super().__init__(activations.leaky_relu.with_parameters(negative_slope=self.negative_slope), name)
+        else:
+            super().__init__(activations.relu if self.max_value is None else activations.relu6, name)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
+        return {**own, **Layer.get_config(self)}
+
+
+class LeakyReLU(Activation):
+    """x where x > 0, negative_slope·x elsewhere.
+
+    Parameters
+    ----------
+    negative_slope : float, at least 0
+    name : str, optional
+    """
+
+    def __init__(self, negative_slope: float = 0.3, name: str | None = None) -> None:
+        super().__init__(activations.leaky_relu.with_parameters(negative_slope=negative_slope), name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**self.activation.parameters, **Layer.get_config(self)}
+
+
+class ELU(Activation):
+    """x where x > 0, alpha·(exp(x) - 1) elsewhere.
+
+    Parameters
+    ----------
+    alpha : float, at least 0
+    name : str, optional
+    """
+
+    def __init__(self, alpha: float = 1.0, name: str | None = None) -> None:
+        super().__init__(activations.elu.with_parameters(alpha=alpha), name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**self.activation.parameters, **Layer.get_config(self)}
+
+
+class Softmax(Activation):
+    """exp(x_j)/Σ_k exp(x_k), over the outputs of a sample.
+
+    Parameters
+    ----------
+    axis : int
+        -1, the outputs.
+    name : str, optional
+    """
+
+    def __init__(self, axis: int = -1, name: str | None = None) -> None:
+        self.axis = last_axis(axis)
+        super().__init__(activations.softmax, name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"axis": self.axis, **Layer.get_config(self)}
 
 
 class Dropout(Layer):
@@ -95,12 +183,12 @@ class Rescaling(Layer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, name: str | None = None) -> None:
         super().__init__(name)
-        self.scale, self.offset = _numbers("scale", scale), _numbers("offset", offset)
+        self.scale = validation.number_or_vector("scale", scale)
+        self.offset = validation.number_or_vector("offset", offset)
 
     def build(self, n_in: int) -> int:
-        for name, value in (("scale", self.scale), ("offset", self.offset)):
-            if value.shape not in ((), (n_in,)):
-                raise ValueError(f"{name} has shape {value.shape}, expected a number or ({n_in},)")
+        validation.fits("scale", self.scale, n_in)
+        validation.fits("offset", self.offset, n_in)
         return n_in
 
     def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -109,10 +197,3 @@ class Rescaling(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale.tolist(), "offset": self.offset.tolist(), **super().get_config()}
-
-
-def _numbers(name: str, value: Any) -> np.ndarray:
-    result = validation.real(name, value, "a number or a vector").astype(np.float64)
-    if result.ndim > 1 or not np.isfinite(result).all():
-        raise ValueError(f"{name} is {value!r}, expected a finite number or a vector of them")
-    return result

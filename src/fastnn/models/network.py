@@ -56,6 +56,8 @@ class Network:
             )
         if not isinstance(layer, Layer):
             raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
+        if not hasattr(layer, "index"):
+            raise TypeError(f"layer is a {type(layer).__name__} whose __init__ has not called super().__init__()")
         if isinstance(layer, Input):
             if self._input or self.layers:
                 raise ValueError("layer is an Input, expected at the first place only")
@@ -150,9 +152,9 @@ class Network:
 
     @property
     def _last_activation(self) -> activations.Activation:
-        """Of the outputs, where the layer that makes them has one."""
-        last: activations.Activation = getattr(self.layers[-1], "activation", activations.linear)
-        return last
+        """Of the outputs, where the layer that makes them has one that is compiled."""
+        last = self.layers[-1]
+        return last.activation if isinstance(last, (Dense, Activation)) else activations.linear
 
     @property
     def parameters(self) -> np.ndarray:
@@ -210,6 +212,7 @@ class Network:
                 raise ValueError(f"weights[{i}] has shape {w.shape}, expected {v.shape}")
         for w, v in zip(checked, own, strict=True):
             v[...] = w
+        self._refresh()
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -280,6 +283,11 @@ class Network:
             converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
             has buffers of its own: give every thread one.
 
+        Raises
+        ------
+        ValueError
+            For a model with a layer of one's own, which needs `predict`.
+
         Examples
         --------
         >>> import numpy as np
@@ -292,9 +300,12 @@ class Network:
         self._need_build()
         rows = validation.integer("rows", rows, low=1)
         n_in = self._known_inputs()
+        self._refresh()
 
         def convert(x: Any) -> np.ndarray:
             given = validation.array("x", x, self.dtype)
+            if self._input and given.shape == (rows, *self._input.shape):
+                given = given.reshape(rows, -1)  # what a Flatten takes
             if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
                 expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
                 raise ValueError(f"x has shape {given.shape}, expected {expected}")
@@ -325,13 +336,17 @@ class Network:
                 self._forward_x = None
                 if x is not None:
                     self._engine.bind(x, y, w)
-                    for layer in self.layers:
-                        layer.refresh()
+                    self._refresh()
                 return function(self._engine)
             finally:
                 self._at_work = False
                 if x is not None:
                     self._engine.unbind()
+
+    def _refresh(self) -> None:
+        """Bring up to date what layers derive from weights that are not trained."""
+        for layer in self.layers:
+            layer.refresh()
 
     def _threads(self, rows: int, passes: int = 3) -> int:
         """Threads for the three passes of training (forward, and two of backward), or for one."""
@@ -352,14 +367,18 @@ class Network:
     def _samples(self, name: str, x: Any, n_in: int | None = None) -> np.ndarray:
         """Inputs (N, in), flattened where the model begins with that."""
         known = self._known_inputs() or n_in
-        if not self._flattens:
-            return validation.matrix(name, x, self.dtype, known)
-        given = validation.array(name, x, self.dtype)
-        expected = self._input.shape if self._input else None
-        if given.ndim < 2 or (expected is not None and given.shape[1:] != expected and given.shape[1:] != (known,)):
-            axes = ", ".join(map(str, expected or "…"))
-            raise ValueError(f"{name} has shape {given.shape}, expected (samples, {axes})")
-        return validation.matrix(name, given.reshape(len(given), -1), self.dtype, known)
+        if self._flattens:
+            x = validation.array(name, x, self.dtype)
+            expected = self._input.shape if self._input else None
+            if x.ndim < 2 or (expected is not None and x.shape[1:] != expected and x.shape[1:] != (known,)):
+                axes = ", ".join(map(str, expected or "…"))
+                raise ValueError(f"{name} has shape {x.shape}, expected (samples, {axes})")
+            if x.size:
+                x = x.reshape(len(x), -1)
+        result = validation.matrix(name, x, self.dtype, known)
+        if self._engine is None and self._known_outputs() is None:
+            self.build(result.shape[1])  # how many outputs there are, only building can tell
+        return result
 
     @property
     def _n_outputs(self) -> int:

@@ -177,7 +177,7 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
 
 
 def _activation(g: Graph, x: str, activation: Activation) -> str:
-    return _ACTIVATIONS[activation.name](g, x, **getattr(activation, "parameters", {}))
+    return _ACTIVATIONS[activation.name](g, x, **activation.parameters)
 
 
 # ---- layers ---------------------------------------------------------------------------------------------------------

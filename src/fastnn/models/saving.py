@@ -234,7 +234,7 @@ def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None,
     ...     path = os.path.join(folder, "model.safetensors")
     ...     model.save(path)
     ...     again = fastnn.load_model(path)
-    >>> (again.parameters == model.parameters).all()
+    >>> bool((again.parameters == model.parameters).all())
     True
     """
     return read(filepath, custom_objects, compile)[0]

@@ -18,14 +18,16 @@ losses
     Losses of single samples, their gradients, and the reduction of samples to one cost.
 dense
     The dense layer, forward and backward.
+layers
+    Batch and layer normalization and dropout, forward and backward.
 optimizers
     One update of a flat parameter vector.
 random
-    Philox4x32-10, the counter-based generator, and the permutations drawn from it.
+    Philox4x32-10, the counter-based generator, and the permutations and dropout's masks drawn from it.
 network
     A whole dense network: forward, cost, gradient and training.
 """
 
-from . import activations, dense, losses, network, optimizers, random
+from . import activations, dense, layers, losses, network, optimizers, random
 
-__all__ = ["activations", "dense", "losses", "network", "optimizers", "random"]
+__all__ = ["activations", "dense", "layers", "losses", "network", "optimizers", "random"]

@@ -1,4 +1,4 @@
-"""Philox4x32-10, the counter-based random generator, and the permutations that shuffle an epoch.
+"""Philox4x32-10, the counter-based random generator, the permutations that shuffle an epoch, and dropout's masks.
 
 A counter-based generator has no state: it is a function of a counter and a key, much like a cipher. Any random number
 of a training can be computed by itself, in any order and by any thread, and comes out the same.
@@ -77,3 +77,46 @@ def permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
         j = ((low | high << 32) * (i + 1)) >> 64
         order[i], order[j] = order[j], order[i]
     return np.array(order, dtype=np.int64)
+
+
+def dropout_mask(
+    rows: int, columns: int, rate: float, seed: int, step: int, layer: int, first_row: int = 0
+) -> npt.NDArray[np.bool_]:
+    """What dropout keeps of some rows of a batch: each element with the probability 1 - rate, to within 2**-32.
+
+    An element is kept where its 32-bit word is at least floor(rate 2**32). Its word is number w of the four at the
+    counter (c, row, step, 16 layer + 1). Counters and words of column j are such that 16 lanes of a vector compute 16
+    counters of 64 columns, whose words then stand in the order of the columns: with j = 64 block + r, 0 <= r < 64,
+    c = 16 block + r % 16 and w = r // 16.
+
+    Parameters
+    ----------
+    rows, columns : int
+    rate : float
+        In [0, 1).
+    seed : int
+        In 0 ... 2**64 - 1. The key is its low, then its high 32 bits.
+    step : int
+        In 0 ... 2**32 - 1: updates made before this batch.
+    layer : int
+        In 0 ... 2**28 - 1: which of the network's layers.
+    first_row : int
+        Of these rows, in the batch.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, columns)
+    """
+    key = np.array([seed & _MASK, seed >> 32], dtype=np.uint32)
+    counters = np.array(
+        [
+            [(64 * (j // 64) // 4 + j % 16, row, step, 16 * layer + 1) for j in range(columns)]
+            for row in range(first_row, first_row + rows)
+        ],
+        dtype=np.uint32,
+    )
+    words = philox4x32(counters.reshape(rows, columns, 4), key)  # (rows, columns, 4)
+    word_of_column = np.arange(columns) % 64 // 16
+    drawn = np.take_along_axis(words, word_of_column[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
+    threshold: int = int(rate * 2**32)
+    return np.asarray(drawn >= threshold)
