@@ -38,6 +38,14 @@ def main() -> None:
     use.add_argument("--only", nargs="+", choices=USE, default=USE, help="which parts (default: all)")
     timing(use, threads=[1], rounds=5, seconds=0.2)
 
+    fits = commands.add_parser("estimators", help="fit and score of the estimators, against scikit-learn's")
+    data = ["digits", "cancer", "housing", "many"]
+    fits.add_argument("--case", nargs="+", choices=data, default=data, help="which data (default: all)")
+    kinds = ["float64", "float32"]
+    fits.add_argument("--dtype", nargs="+", choices=kinds, default=kinds, help="of the data (default: both)")
+    fits.add_argument("--seeds", type=int, default=10, help="fits of each, each with a split of its own (default: 10)")
+    fits.add_argument("--json", metavar="FILE", help="write the results there")
+
     report = commands.add_parser("report", help="tables and pictures of the documentation, from stored JSON")
     report.add_argument("--docs", default="docs", metavar="FOLDER", help="with performance.md and benchmarks/*.json")
 
@@ -74,6 +82,10 @@ def main() -> None:
         from .use import run as use_run
 
         use_run(**options)
+    elif command == "estimators":
+        from .estimators import run as estimators_run
+
+        estimators_run(**options)
     elif command == "report":
         from .report import run as report_run
 
