@@ -1,8 +1,9 @@
-"""Errors of every loss, value and gradient, against its reference in extended precision: ``python -m benchmarks.accuracy``.
+"""Errors of every loss, value and gradient, against its reference in longdouble: ``python -m benchmarks.accuracy``.
 
-An error is given in units in the last place (ULP) of the dtype at the exact result, the largest over a domain that includes
-logits of 1e4, probabilities of 0, 1 and 1e-45, equal values, and errors as large as the dtype holds.  A star marks what is
-the sum of terms of opposite sign, with a zero that no rounded term can hit: there the unit is that of the largest term.
+An error is given in units in the last place (ULP) of the dtype at the exact result, the largest over a domain that
+includes logits of 1e4, probabilities of 0, 1 and 1e-45, equal values, and errors as large as the dtype holds.  A star
+marks what is the sum of terms of opposite sign, with a zero that no rounded term can hit: there the unit is that of the
+largest term.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Case(NamedTuple):
     gradient_terms: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
-# ---- domains -------------------------------------------------------------------------------------------------------------
+# ---- domains ---------------------------------------------------------------------------------------------------------
 
 
 def numbers(rng: np.random.Generator, dtype: np.dtype, n: int, top: float = 1.0) -> np.ndarray:
@@ -42,7 +43,9 @@ def numbers(rng: np.random.Generator, dtype: np.dtype, n: int, top: float = 1.0)
     info = np.finfo(dtype)
     exponents = rng.uniform(info.minexp - info.nmant, info.maxexp - 1 + np.log2(top), n)
     x = np.exp2(exponents.astype(WIDE)) * rng.choice([-1, 1], n)
-    return np.concatenate([x, [0, 1, -1, 1e4, -1e4, 1e-45, top * float(info.max), -top * float(info.max)]]).astype(dtype)
+    return np.concatenate([x, [0, 1, -1, 1e4, -1e4, 1e-45, top * float(info.max), -top * float(info.max)]]).astype(
+        dtype
+    )
 
 
 def pairs(rng: np.random.Generator, dtype: np.dtype) -> Pair:
@@ -112,7 +115,7 @@ def margins(rng: np.random.Generator, dtype: np.dtype) -> Pair:
 
 
 def rows(classes: int, values: str, hard: bool = True) -> Callable[[np.random.Generator, np.dtype], Pair]:
-    """Rows of logits, of any spread, or of probabilities, also unnormalised; with one-hot targets, or distributions."""
+    """Rows of logits, of any spread, or of probabilities, also unnormalised; targets one-hot or distributions."""
 
     def domain(rng: np.random.Generator, dtype: np.dtype) -> Pair:
         n = 3000
@@ -158,7 +161,7 @@ def vectors(rng: np.random.Generator, dtype: np.dtype) -> Pair:
     return y.astype(dtype), p.astype(dtype)
 
 
-# ---- the terms of sums --------------------------------------------------------------------------------------------------
+# ---- the terms of sums -----------------------------------------------------------------------------------------------
 
 
 def sigmoid_terms(y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -240,9 +243,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     )
     yield (
         "BinaryCrossentropy of logits, soft",
-        Case(
-            losses.BinaryCrossentropy(True), bce, soft(logits), {"from_logits": True}, gradient_terms=sigmoid_terms
-        ),
+        Case(losses.BinaryCrossentropy(True), bce, soft(logits), {"from_logits": True}, gradient_terms=sigmoid_terms),
     )
     focal = "binary_focal_crossentropy"
     for gamma in (0.0, 0.5, 1.0, 2.0, 5.0):
@@ -304,7 +305,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     )
 
 
-# ---- errors --------------------------------------------------------------------------------------------------------------
+# ---- errors ----------------------------------------------------------------------------------------------------------
 
 
 def ulps(got: np.ndarray, exact: np.ndarray, dtype: np.dtype, size: np.ndarray | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What losses take beside two matrices: any dimensions, weights of any form, ignored labels, options, your own; any threads."""
+"""What losses take beside two matrices: any dimensions, weights, ignored labels, options, any threads; your own."""
 
 from __future__ import annotations
 
@@ -350,7 +350,7 @@ def test_names() -> None:
     assert isinstance(losses.get(losses.huber), losses.Huber)
     assert losses.Huber().name == "huber_loss"
     assert losses.Huber().get_config() == {"delta": 1.0, "name": "huber_loss", "reduction": "sum_over_batch_size"}
-    with pytest.raises(ValueError, match="loss is {'config': {}}, expected a dict with 'class_name' and 'config'"):
+    with pytest.raises(ValueError, match=r"loss is \{'config': \{\}\}, expected a dict with 'class_name' and 'config'"):
         losses.get({"config": {}})
     with pytest.raises(ValueError, match="class_name is 'Nothing', expected one of"):
         losses.deserialize({"class_name": "Nothing", "config": {}})

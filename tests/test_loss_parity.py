@@ -44,7 +44,9 @@ def test_values_and_gradients(key: str) -> None:
     assert found == (6 if key.startswith("keras") else 1)
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key.startswith("keras") and "axis" not in key and "ignore" not in key])
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS if key.startswith("keras") and "axis" not in key and "ignore" not in key]
+)
 def test_the_reference_says_the_same(key: str) -> None:
     kind, options = parsed(key)
     name = losses.get(kind).name.removesuffix("_loss")

@@ -580,9 +580,7 @@ def test_get(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(
-        ValueError, match=r"loss is 'huger', expected one of 'mean_squared_error', .*'mse', "
-    ):
+    with pytest.raises(ValueError, match=r"loss is 'huger', expected one of 'mean_squared_error', .*'mse', "):
         losses.get("huger")
 
 

@@ -35,8 +35,8 @@ class KernelLoss(NamedTuple):
 class Loss:
     """Base of all losses, and of your own.
 
-    A subclass implements ``value_and_gradient(y_true, y_pred, sample_weight=None, out=None)`` with NumPy; `reduce` makes
-    cost and gradient from the losses of the samples.  It can then be called, and used in `Sequential.fit`.
+    A subclass implements ``value_and_gradient(y_true, y_pred, sample_weight=None, out=None)`` with NumPy; `reduce`
+    makes cost and gradient from the losses of the samples.  It can then be called, and used in `Sequential.fit`.
 
     Parameters
     ----------

@@ -262,7 +262,8 @@ class KLDivergence(_FromLogits):
     reduction, name, dtype
         As in `Loss`.
     from_logits : bool
-        `y_pred` holds logits z, p = softmax(z) without a clip; the gradient is p Σ_k y_k - y.  Keras has no such option.
+        `y_pred` holds logits z, p = softmax(z) without a clip; the gradient is p Σ_k y_k - y.  Keras has no such
+        option.
     """
 
     _name = "kl_divergence"
@@ -288,7 +289,7 @@ class _Margin(CompiledLoss):
 
     def targets(self, y: Any, rows: int, columns: int, dtype: np.dtype, name: str = "y") -> np.ndarray:
         y = super().targets(y, rows, columns, dtype, name)
-        return 2 * y - 1 if np.isin(y, (0, 1)).all() else y
+        return np.asarray(2 * y - 1) if np.isin(y, (0, 1)).all() else y
 
     def classes(self, y: np.ndarray) -> np.ndarray:
         return super().classes(np.where(y == -1, 0, y))

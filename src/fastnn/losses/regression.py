@@ -35,8 +35,8 @@ class MeanAbsolutePercentageError(CompiledLoss):
 class MeanSquaredLogarithmicError(CompiledLoss):
     """Mean over the outputs of d², d = log(1 + max(ŷ, ε)) - log(1 + max(y, ε)), ε = 1e-7.
 
-    The gradient is 2 d/(1 + ŷ)/K, and 0 where ŷ < ε.  The difference of the logarithms is computed as one logarithm, and
-    so keeps its relative accuracy where ŷ is near y.
+    The gradient is 2 d/(1 + ŷ)/K, and 0 where ŷ < ε.  The difference of the logarithms is computed as one logarithm,
+    and so keeps its relative accuracy where ŷ is near y.
     """
 
     _code = 7
