@@ -1,9 +1,11 @@
-"""Errors of every loss, value and gradient, against its reference in longdouble: ``python -m benchmarks.accuracy``.
+"""Errors of every loss, value and gradient, against its reference in extended precision.
+
+``python -m benchmarks.accuracy``
 
 An error is given in units in the last place (ULP) of the dtype at the exact result, the largest over a domain that
-includes logits of 1e4, probabilities of 0, 1 and 1e-45, equal values, and errors as large as the dtype holds.  A star
-marks what is the sum of terms of opposite sign, with a zero that no rounded term can hit: there the unit is that of the
-largest term.
+includes logits of 1e4, probabilities of 0, 1 and 1e-45, equal values, and errors as large as the dtype holds.
+A star marks what is
+the sum of terms of opposite sign, with a zero that no rounded term can hit: there the unit is that of the largest term.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class Case(NamedTuple):
     gradient_terms: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
-# ---- domains ---------------------------------------------------------------------------------------------------------
+# ---- domains -----------------------------------------------------------------------------------------------------
 
 
 def numbers(rng: np.random.Generator, dtype: np.dtype, n: int, top: float = 1.0) -> np.ndarray:
@@ -115,7 +117,7 @@ def margins(rng: np.random.Generator, dtype: np.dtype) -> Pair:
 
 
 def rows(classes: int, values: str, hard: bool = True) -> Callable[[np.random.Generator, np.dtype], Pair]:
-    """Rows of logits, of any spread, or of probabilities, also unnormalised; targets one-hot or distributions."""
+    """Rows of logits, of any spread, or of probabilities, also unnormalised; with one-hot targets, or distributions."""
 
     def domain(rng: np.random.Generator, dtype: np.dtype) -> Pair:
         n = 3000
@@ -161,53 +163,53 @@ def vectors(rng: np.random.Generator, dtype: np.dtype) -> Pair:
     return y.astype(dtype), p.astype(dtype)
 
 
-# ---- the terms of sums -----------------------------------------------------------------------------------------------
+# ---- the terms of sums ---------------------------------------------------------------------------------------------
 
 
-def sigmoid_terms(y: np.ndarray, z: np.ndarray) -> np.ndarray:
+def sigmoid_terms(y: np.ndarray, z: np.ndarray) -> Any:
     up = 1 / (1 + np.exp(-z))
     return np.maximum((1 - y) * up, y / (1 + np.exp(z)))
 
 
-def softmax_terms(y: np.ndarray, z: np.ndarray) -> np.ndarray:
+def softmax_terms(y: np.ndarray, z: np.ndarray) -> Any:
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.maximum(y, e / e.sum(axis=1, keepdims=True) * y.sum(axis=1, keepdims=True))
 
 
-def quotient_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def quotient_terms(y: np.ndarray, p: np.ndarray) -> Any:
     s = p.sum(axis=1, keepdims=True)
     return np.maximum(y.sum(axis=1, keepdims=True) / s, np.divide(y, p, where=p / s > 1e-7, out=np.zeros_like(p)))
 
 
-def divergence_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def divergence_terms(y: np.ndarray, p: np.ndarray) -> Any:
     y, p = np.clip(y, 1e-7, 1), np.clip(p, 1e-7, 1)
     return np.abs(y * np.log(y / p)).max(axis=1)
 
 
-def divergence_of_logits_terms(y: np.ndarray, z: np.ndarray) -> np.ndarray:
+def divergence_of_logits_terms(y: np.ndarray, z: np.ndarray) -> Any:
     y, m = np.clip(y, 1e-7, 1), z.max(axis=1, keepdims=True)
     return (y * (m - z + np.log(np.exp(z - m).sum(axis=1, keepdims=True)))).sum(axis=1)
 
 
-def poisson_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def poisson_terms(y: np.ndarray, p: np.ndarray) -> Any:
     return np.maximum(p, np.abs(y * np.log(p + 1e-7)))[:, 0]
 
 
-def gamma_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def gamma_terms(y: np.ndarray, p: np.ndarray) -> Any:
     return np.maximum(y / p, np.abs(np.log(p)))[:, 0]
 
 
-def cosine_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def cosine_terms(y: np.ndarray, p: np.ndarray) -> Any:
     sizes = [np.maximum(np.linalg.norm(v, axis=1), 1e-7) for v in (y, p)]
     return np.abs(y * p).max(axis=1) / sizes[0] / sizes[1]
 
 
-def cosine_gradient_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def cosine_gradient_terms(y: np.ndarray, p: np.ndarray) -> Any:
     sizes = [np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-7) for v in (y, p)]
     return np.maximum(np.abs(y), np.abs(p) * sizes[0] / sizes[1]) / sizes[0] / sizes[1]
 
 
-def focal_terms(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def focal_terms(y: np.ndarray, p: np.ndarray) -> Any:
     """Of soft labels: the gradients of label 0 and of label 1, weighted."""
     return np.maximum(
         *(
@@ -232,8 +234,8 @@ def cases() -> Iterator[tuple[str, Case]]:
         yield f"Quantile({q:g})", Case(losses.Quantile(q), "quantile", pairs, {"q": q})
     yield "Poisson", Case(losses.Poisson(), "poisson", counts, {}, True, poisson_terms)
     yield "Gamma", Case(losses.Gamma(), "gamma", counts, {}, False, gamma_terms)
-    for name, kind in (("Hinge", losses.Hinge), ("SquaredHinge", losses.SquaredHinge)):
-        yield name, Case(kind(), "hinge" if name == "Hinge" else "squared_hinge", margins)
+    for name, hinge in (("Hinge", losses.Hinge), ("SquaredHinge", losses.SquaredHinge)):
+        yield name, Case(hinge(), "hinge" if name == "Hinge" else "squared_hinge", margins)
     bce = "binary_crossentropy"
     yield "BinaryCrossentropy", Case(losses.BinaryCrossentropy(), bce, labelled(unit), {}, True)
     yield "BinaryCrossentropy, soft", Case(losses.BinaryCrossentropy(), bce, soft(unit), {}, True)
@@ -248,7 +250,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     focal = "binary_focal_crossentropy"
     for gamma in (0.0, 0.5, 1.0, 2.0, 5.0):
         for from_logits, values in ((False, unit), (True, logits)):
-            options = {"gamma": gamma, "from_logits": from_logits}
+            options: dict[str, Any] = {"gamma": gamma, "from_logits": from_logits}
             name = f"BinaryFocalCrossentropy{' of logits' if from_logits else ''}, gamma {gamma:g}"
             case = Case(losses.BinaryFocalCrossentropy(**options), focal, labelled(values), options, True)
             yield name, case
@@ -260,7 +262,7 @@ def cases() -> Iterator[tuple[str, Case]]:
             kind = f"{classes} classes{'' if hard else ', soft'}"
             given, domain = rows(classes, "logits", hard), rows(classes, "probabilities", hard)
             ce, logit = losses.CategoricalCrossentropy(from_logits=True), {"from_logits": True}
-            terms = None if hard else softmax_terms
+            terms: Any = None if hard else softmax_terms
             yield (
                 f"CategoricalCrossentropy of logits, {kind}",
                 Case(ce, "categorical_crossentropy", given, logit, False, None, terms),
@@ -305,7 +307,7 @@ def cases() -> Iterator[tuple[str, Case]]:
     )
 
 
-# ---- errors ----------------------------------------------------------------------------------------------------------
+# ---- errors -----------------------------------------------------------------------------------------------------
 
 
 def ulps(got: np.ndarray, exact: np.ndarray, dtype: np.dtype, size: np.ndarray | None = None) -> np.ndarray:

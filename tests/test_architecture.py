@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastnn"
 LEVELS = [
     {"kernels", "reference"},
     {"validation", "threads", "config", "callbacks", "datasets"},
-    {"losses", "activations", "initializers", "metrics", "optimizers"},
+    {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},
     {"layers"},
     {"models"},
     {"inspection"},

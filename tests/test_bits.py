@@ -19,6 +19,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, kernels, layers, losses, optimizers
+from fastnn.optimizers import schedules
 
 DTYPES = ["float32", "float64"]
 THREADS = [1, 2, 3, 5]
@@ -45,6 +46,21 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
         "binary",
         ["accuracy"],
     ),
+    "clipped": (
+        33,
+        [(40, "tanh"), (17, "softmax")],
+        "sparse_categorical_crossentropy",
+        lambda: optimizers.RMSprop(
+            schedules.CosineDecayRestarts(0.01, 7),
+            momentum=0.5,
+            centered=True,
+            global_clipnorm=0.5,
+            weight_decay=0.1,
+            gradient_accumulation_steps=2,
+        ),
+        "labels",
+        [],
+    ),
     "regression": (3, [(33, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1, momentum=0.9), "real", []),
     "one input": (1, [(2, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "one layer": (
@@ -55,6 +71,17 @@ CASES: dict[str, tuple[int, list[tuple[int, str]], Any, Any, str, list[str]]] = 
         "labels",
         ["accuracy"],
     ),
+    "narrow": (
+        2,
+        [(2, "sigmoid"), (3, "tanh"), (1, "sigmoid")],
+        "binary_crossentropy",
+        lambda: optimizers.SGD(0.5),
+        "binary",
+        ["accuracy"],
+    ),
+    "whole vectors": (7, [(32, "relu"), (16, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
+    "one unit": (5, [(1, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
+    "several blocks": (33, [(100, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
 }
 
 
@@ -200,7 +227,7 @@ def test_a_prediction_does_not_depend_on_the_samples_beside_it(case: str, dtype:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (1300, 700)])
+@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (9, 2), (29, 8), (20, 3), (20, 4), (1300, 700)])
 def test_steps_by_hand_are_the_steps_of_fit(n: int, batch_size: int, case: str, dtype: str, threads: int) -> None:
     fastnn.set_num_threads(threads)
     x, y = data(case, n)
@@ -282,7 +309,7 @@ def digest() -> str:
     found = hashlib.sha256()
     for case in CASES:
         for dtype in DTYPES:
-            for n, batch_size in ((70, 16), (700, 600)):
+            for n, batch_size in ((70, 16), (700, 600), (40, 1), (41, 7)):
                 parameters, history = train(case, dtype, n, batch_size)
                 found.update(parameters)
                 found.update(json.dumps(history).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,94 @@ def test_names() -> None:
     assert isinstance(initializers.get("zeros"), Zeros)
     mine = Counting()
     assert initializers.get(mine) is mine
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+SHAPE = (300, 200)
+VARIANCES = {
+    "glorot_uniform": 2 / 500,
+    "glorot_normal": 2 / 500,
+    "he_uniform": 2 / 300,
+    "he_normal": 2 / 300,
+    "lecun_uniform": 1 / 300,
+    "lecun_normal": 1 / 300,
+    "variance_scaling": 1 / 300,
+    "random_normal": 0.05**2,
+    "random_uniform": 0.1**2 / 12,
+    "truncated_normal": (0.05 * 0.87962566103423978) ** 2,
+    "orthogonal": 1 / 300,
+}
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_mean_variance_and_seed(name: str) -> None:
+    kind = type(initializers.get(name))
+    values = initializers.get(name)(SHAPE, np.random.default_rng(0))
+    n = values.size
+    assert values.shape == SHAPE
+    assert values.dtype == np.float64
+    assert abs(values.mean()) < 5 * np.sqrt(VARIANCES[name] / n)
+    assert values.var() == pytest.approx(VARIANCES[name], rel=10 / np.sqrt(n))
+    seeded = kind(seed=3)  # type: ignore[call-arg]
+    first = seeded(SHAPE, np.random.default_rng(1))
+    np.testing.assert_array_equal(seeded(SHAPE), first)
+    np.testing.assert_array_equal(kind(seed=3)(SHAPE, np.random.default_rng(2)), first)  # type: ignore[call-arg]
+    assert (kind(seed=4)(SHAPE) != first).any()  # type: ignore[call-arg]
+    assert (initializers.get(name)(SHAPE) != initializers.get(name)(SHAPE)).any()
+    again = kind.from_config(seeded.get_config())
+    assert repr(again) == repr(seeded)
+    np.testing.assert_array_equal(again(SHAPE), first)
+
+
+@pytest.mark.parametrize("name", ["truncated_normal", "glorot_normal", "he_normal", "lecun_normal", "variance_scaling"])
+def test_truncated_numbers_end_at_two_deviations(name: str) -> None:
+    values = initializers.get(name)(SHAPE, np.random.default_rng(0))
+    end = 2 * np.sqrt(VARIANCES[name]) / 0.87962566103423978
+    assert 0.99 * end < np.abs(values).max() <= end
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_orthogonal(shape: tuple[int, int]) -> None:
+    q = initializers.Orthogonal(gain=2)(shape, np.random.default_rng(0)) / 2
+    product = q @ q.T if shape[0] < shape[1] else q.T @ q
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-14)
+    with pytest.raises(ValueError, match=r"shape is \(3,\), expected two dimensions for an orthogonal matrix"):
+        initializers.Orthogonal()((3,))
+
+
+def test_variance_scaling_has_modes_and_distributions() -> None:
+    for mode, fan in (("fan_in", 300), ("fan_out", 200), ("fan_avg", 250)):
+        for distribution in ("truncated_normal", "untruncated_normal", "uniform"):
+            values = initializers.VarianceScaling(3.0, mode, distribution, seed=1)(SHAPE)
+            assert values.var() == pytest.approx(3 / fan, rel=0.03)
+    assert np.abs(initializers.VarianceScaling(distribution="untruncated_normal", seed=1)(SHAPE)).max() > 3 / np.sqrt(
+        300
+    )
+
+
+def test_constants() -> None:
+    np.testing.assert_array_equal(initializers.Ones()((2, 2)), np.ones((2, 2)))
+    np.testing.assert_array_equal(initializers.Constant(0.5)((2,)), [0.5, 0.5])
+    model = Sequential([Input((3,)), Dense(2, kernel_initializer="ones", bias_initializer=initializers.Constant(3))])
+    assert model.parameters.tolist() == [1] * 6 + [3] * 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: initializers.RandomNormal(stddev=-1), "stddev is -1, expected a finite number >= 0"),
+        (lambda: initializers.RandomUniform(1, 0), "maxval is 0, expected a finite number >= 1"),
+        (lambda: initializers.VarianceScaling(0), "scale is 0, expected a finite number > 0"),
+        (lambda: initializers.VarianceScaling(mode="fan"), "mode is 'fan', expected one of 'fan_in', 'fan_out'"),
+        (
+            lambda: initializers.VarianceScaling(distribution="?"),
+            "distribution is '.', expected one of 'truncated_normal'",
+        ),
+        (lambda: initializers.HeNormal(seed=-1), "seed is -1, expected 0 to 18446744073709551615"),
+        (lambda: initializers.Constant(np.nan), "value is nan, expected a finite number"),
+    ],
+)
+def test_bad_arguments(make: Callable[[], Initializer], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -190,7 +190,7 @@ def test_ctrl_c_ends_other_calls(call: str) -> None:
 
     model = Sequential([layers.Input((16,)), layers.Dense(256, "tanh"), layers.Dense(256, "tanh"), layers.Dense(1)])
     model.compile("sgd", "mse")
-    x, y = np.zeros((100_000, 16), np.float32), np.zeros((100_000, 1), np.float32)
+    x, y = np.zeros((1_000_000, 16), np.float32), np.zeros((1_000_000, 1), np.float32)
     parameters = model.parameters.tobytes()
     before = signal.signal(signal.SIGALRM, raise_now)
     try:

@@ -43,9 +43,9 @@ def test_what_a_dense_layer_is_made_of() -> None:
             "activation is <ufunc 'tanh'>, expected a name or an object of Activation",
         ),
         (
-            lambda: Dense(3, kernel_initializer="he_normal"),
+            lambda: Dense(3, kernel_initializer="he"),
             ValueError,
-            "initializer is 'he_normal', expected one of 'glorot_uniform', 'zeros'",
+            "initializer is 'he', expected one of 'constant', 'glorot_normal'",
         ),
         (
             lambda: Dense(3, bias_initializer=0),

@@ -249,7 +249,7 @@ COMPILE_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"loss": np.mean}, TypeError, "loss is <function mean at .*>, expected a name or an object of Loss"),
     ({"loss": losses.MeanSquaredError("sum")}, ValueError, "loss has the reduction 'sum', expected 'sum_over_batch_"),
     ({"loss": losses.MeanSquaredError(None)}, ValueError, "loss has the reduction None, expected 'sum_over_batch_"),
-    ({"optimizer": "lbfgs"}, ValueError, "optimizer is 'lbfgs', expected one of 'sgd', 'adam'"),
+    ({"optimizer": "lbfgs"}, ValueError, "optimizer is 'lbfgs', expected one of 'sgd', 'adagrad'"),
     ({"optimizer": None}, TypeError, "optimizer is None, expected a name or an object of Optimizer"),
     ({"optimizer": 0.1}, TypeError, r"optimizer is 0\.1, expected a name or an object of Optimizer"),
     ({"metrics": "auc"}, ValueError, "metrics is 'auc', expected one of 'accuracy', 'acc', 'binary_accuracy'"),

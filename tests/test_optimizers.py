@@ -10,23 +10,61 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import optimizers
 from fastnn.reference import optimizers as reference
 
 DTYPES = [np.float32, np.float64]
-MAKE: dict[str, Callable[[], optimizers.Optimizer]] = {
-    "sgd": lambda: optimizers.SGD(0.1),
-    "momentum": lambda: optimizers.SGD(0.05, momentum=0.8),
-    "nesterov": lambda: optimizers.SGD(0.05, momentum=0.8, nesterov=True),
-    "adam": lambda: optimizers.Adam(0.01, beta_1=0.8, beta_2=0.95, epsilon=1e-5),
+MAKE: dict[str, Callable[..., optimizers.Optimizer]] = {
+    "sgd": lambda **o: optimizers.SGD(0.1, **o),
+    "momentum": lambda **o: optimizers.SGD(0.05, momentum=0.8, **o),
+    "nesterov": lambda **o: optimizers.SGD(0.05, momentum=0.8, nesterov=True, **o),
+    "adagrad": lambda **o: optimizers.Adagrad(0.05, initial_accumulator_value=0.3, epsilon=1e-5, **o),
+    "rmsprop": lambda **o: optimizers.RMSprop(0.01, rho=0.8, epsilon=1e-5, **o),
+    "rmsprop, all": lambda **o: optimizers.RMSprop(0.01, 0.8, 0.7, epsilon=1e-5, centered=True, **o),
+    "adadelta": lambda **o: optimizers.Adadelta(0.5, rho=0.8, epsilon=1e-5, **o),
+    "adam": lambda **o: optimizers.Adam(0.01, beta_1=0.8, beta_2=0.95, epsilon=1e-5, **o),
+    "amsgrad": lambda **o: optimizers.Adam(0.01, beta_1=0.8, beta_2=0.6, epsilon=1e-5, amsgrad=True, **o),
+    "adamw": lambda **o: optimizers.AdamW(0.01, 0.3, beta_1=0.8, beta_2=0.95, epsilon=1e-5, **o),
+    "adamax": lambda **o: optimizers.Adamax(0.01, beta_1=0.8, beta_2=0.95, epsilon=1e-5, **o),
+    "nadam": lambda **o: optimizers.Nadam(0.01, beta_1=0.8, beta_2=0.95, epsilon=1e-5, **o),
+    "lion": lambda **o: optimizers.Lion(0.01, beta_1=0.8, beta_2=0.95, **o),
 }
+ADAM = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-5}
 REFERENCE: dict[str, Callable[[], Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     "sgd": lambda: reference.SGD(0.1),
     "momentum": lambda: reference.SGD(0.05, 0.8),
     "nesterov": lambda: reference.SGD(0.05, 0.8, True),
+    "adagrad": lambda: reference.Optimizer(reference.adagrad, [0.3], 0.05, epsilon=1e-5),
+    "rmsprop": lambda: reference.Optimizer(reference.rmsprop, [0], 0.01, rho=0.8, epsilon=1e-5),
+    "rmsprop, all": lambda: reference.Optimizer(
+        reference.rmsprop, [0, 0, 0], 0.01, rho=0.8, epsilon=1e-5, momentum=0.7, centered=True
+    ),
+    "adadelta": lambda: reference.Optimizer(reference.adadelta, [0, 0], 0.5, rho=0.8, epsilon=1e-5),
     "adam": lambda: reference.Adam(0.01, 0.8, 0.95, 1e-5),
+    "amsgrad": lambda: reference.Optimizer(
+        reference.adam, [0, 0, 0], 0.01, beta_1=0.8, beta_2=0.6, epsilon=1e-5, amsgrad=True
+    ),
+    "adamw": lambda: reference.Adam(0.01, 0.8, 0.95, 1e-5, weight_decay=0.3),
+    "adamax": lambda: reference.Optimizer(reference.adamax, [0, 0], 0.01, **ADAM),
+    "nadam": lambda: reference.Optimizer(reference.nadam, [0, 0], 0.01, **ADAM),
+    "lion": lambda: reference.Optimizer(reference.lion, [0], 0.01, beta_1=0.8, beta_2=0.95),
 }
-STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}
+STATES = {
+    "sgd": [],
+    "momentum": ["momentum"],
+    "nesterov": ["momentum"],
+    "adagrad": ["accumulator"],
+    "rmsprop": ["velocity"],
+    "rmsprop, all": ["velocity", "average_gradient", "momentum"],
+    "adadelta": ["accumulated_grad", "accumulated_delta_var"],
+    "adam": ["momentum", "velocity"],
+    "amsgrad": ["momentum", "velocity", "velocity_hat"],
+    "adamw": ["momentum", "velocity"],
+    "adamax": ["momentum", "norm"],
+    "nadam": ["momentum", "velocity"],
+    "lion": ["momentum"],
+}
 
 
 def numbers(seed: int, *shape: int, dtype: Any = np.float64) -> np.ndarray:
@@ -181,17 +219,18 @@ def test_the_state_is_made_at_the_first_step(name: str) -> None:
     assert optimizer.variables == []
     variables = [np.ones((2, 3), np.float32), np.ones(4)]
     optimizer.apply([v.copy() for v in variables], variables)
-    assert len(optimizer.variables) == 2 * STATES[name]
-    sizes = [(v.size, v.dtype) for v in variables for _ in range(STATES[name])]
-    assert [(s.size, s.dtype) for s in optimizer.variables] == sizes
+    shapes = [(v.shape, v.dtype) for v in variables for _ in STATES[name]]
+    assert [(s.shape, s.dtype) for s in optimizer.variables] == shapes
+    names = {f"{state}.{i}" for i in range(2) for state in STATES[name]}
+    assert optimizer.get_state().keys() == {"steps", "learning_rate"} | names
     assert all(s.any() for s in optimizer.variables)
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_build_makes_zeros_and_keeps_what_is_there(name: str) -> None:
+def test_build_makes_the_first_state_and_keeps_what_is_there(name: str) -> None:
     optimizer, w = MAKE[name](), np.ones(3)
     optimizer.build([w])
-    assert not any(s.any() for s in optimizer.variables)
+    assert all((s == (0.3 if name == "adagrad" else 0)).all() for s in optimizer.variables)
     assert optimizer.iterations == 0
     optimizer.apply(np.ones(3), w)
     kept = [s.copy() for s in optimizer.variables]
@@ -295,7 +334,20 @@ def test_as_many_gradients_as_variables(name: str, count: int) -> None:
 # ---- constructors, names and configurations --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [optimizers.SGD, optimizers.Adam])
+KINDS = [
+    optimizers.SGD,
+    optimizers.Adagrad,
+    optimizers.RMSprop,
+    optimizers.Adadelta,
+    optimizers.Adam,
+    optimizers.AdamW,
+    optimizers.Adamax,
+    optimizers.Nadam,
+    optimizers.Lion,
+]
+
+
+@pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize(
     ("value", "error"),
     [(-0.1, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("fast", TypeError), (None, TypeError)],
@@ -310,42 +362,113 @@ def test_a_bad_learning_rate(make: Callable[..., optimizers.Optimizer], value: A
     assert optimizer.learning_rate == kept
 
 
+SHARES = [
+    (optimizers.SGD, "momentum"),
+    (optimizers.RMSprop, "rho"),
+    (optimizers.RMSprop, "momentum"),
+    (optimizers.Adadelta, "rho"),
+    *((kind, name) for kind in KINDS[4:8] for name in ("beta_1", "beta_2")),
+    (optimizers.Lion, "beta_2"),
+]
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, np.nan])
-@pytest.mark.parametrize(
-    ("make", "name"), [(optimizers.SGD, "momentum"), (optimizers.Adam, "beta_1"), (optimizers.Adam, "beta_2")]
-)
+@pytest.mark.parametrize(("make", "name"), SHARES)
 def test_a_bad_momentum(make: Callable[..., optimizers.Optimizer], name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*, expected a finite number >= 0 and < 1"):
         make(**{name: value})
+    optimizer = make()
+    with pytest.raises(ValueError, match=f"{name} is .*, expected a finite number >= 0 and < 1"):
+        setattr(optimizer, name, value)
+    assert optimizer.get_config() == make().get_config()
+
+
+def test_lions_beta_1_is_not_0() -> None:
+    with pytest.raises(ValueError, match="beta_1 is 0, expected a finite number > 0 and < 1"):
+        optimizers.Lion(beta_1=0)
 
 
 @pytest.mark.parametrize("value", [0.0, -1e-7, np.inf])
-def test_a_bad_epsilon(value: float) -> None:
+@pytest.mark.parametrize("make", KINDS[1:8])
+def test_a_bad_epsilon(make: Callable[..., optimizers.Optimizer], value: float) -> None:
     with pytest.raises(ValueError, match=r"epsilon is .*, expected a finite number > 0"):
-        optimizers.Adam(epsilon=value)
+        make(epsilon=value)
 
 
-def test_defaults_are_keras() -> None:
-    assert optimizers.SGD().get_config() == {
-        "learning_rate": 0.01,
-        "momentum": 0.0,
-        "nesterov": False,
-        "name": "SGD",
-    }
-    assert optimizers.Adam().get_config() == {
-        "learning_rate": 0.001,
-        "beta_1": 0.9,
-        "beta_2": 0.999,
-        "epsilon": 1e-7,
-        "name": "adam",
-    }
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"weight_decay": -0.1}, ValueError, "weight_decay is -0.1, expected a finite number >= 0"),
+        ({"weight_decay": np.nan}, ValueError, "weight_decay is nan, expected a finite number >= 0"),
+        ({"clipnorm": 0}, ValueError, "clipnorm is 0, expected a finite number > 0"),
+        ({"clipvalue": -1}, ValueError, "clipvalue is -1, expected a finite number > 0"),
+        ({"global_clipnorm": np.inf}, ValueError, "global_clipnorm is inf, expected a finite number > 0"),
+        ({"clipnorm": 1, "clipvalue": 2}, ValueError, "clipnorm is 1.0 and clipvalue is 2.0, expected one of them at"),
+        ({"clipnorm": 1, "global_clipnorm": 2}, ValueError, "clipnorm is 1.0 and global_clipnorm is 2.0, expected one"),
+        ({"ema_momentum": 1.1}, ValueError, "ema_momentum is 1.1, expected a finite number >= 0 and <= 1"),
+        ({"ema_overwrite_frequency": 0}, ValueError, "ema_overwrite_frequency is 0, expected at least 1"),
+        ({"ema_overwrite_frequency": 1.5}, TypeError, "ema_overwrite_frequency is 1.5, expected an integer"),
+        ({"gradient_accumulation_steps": 1}, ValueError, "gradient_accumulation_steps is 1, expected at least 2"),
+        ({"gradient_accumulation_steps": "2"}, TypeError, "gradient_accumulation_steps is '2', expected an integer"),
+        ({"decay": 0.1}, TypeError, "unexpected keyword argument 'decay'"),
+    ],
+)
+@pytest.mark.parametrize("make", KINDS)
+def test_bad_options(
+    make: Callable[..., optimizers.Optimizer], options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make(**options)
+
+
+def test_a_second_clip_set_later_is_an_error_before_anything_is_changed() -> None:
+    optimizer, w = optimizers.Adam(clipnorm=1.0), np.ones(3)
+    optimizer.apply(np.ones(3), w)
+    optimizer.clipvalue = 1.0
+    before = w.copy()
+    with pytest.raises(ValueError, match=r"clipnorm is 1.0 and clipvalue is 1.0, expected one of them at most"):
+        optimizer.apply(np.ones(3), w)
+    np.testing.assert_array_equal(w, before)
+    assert optimizer.steps == 1
+
+
+OPTIONS = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "gradient_accumulation_steps": None,
+}
+ADAMS = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+    "adagrad": {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
+    "rmsprop": {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+    "adadelta": {"learning_rate": 0.001, "rho": 0.95, "epsilon": 1e-7},
+    "adam": ADAMS | {"amsgrad": False},
+    "adamw": ADAMS | {"amsgrad": False, "weight_decay": 0.004},
+    "adamax": ADAMS,
+    "nadam": ADAMS,
+    "lion": {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.99},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_keras(name: str) -> None:
+    assert optimizers.get(name).get_config() == OPTIONS | DEFAULTS[name] | {"name": name}
 
 
 @pytest.mark.parametrize("name", MAKE)
 def test_a_configuration_makes_the_same_optimizer_without_its_state(name: str) -> None:
-    optimizer, w = MAKE[name](), np.ones(3)
+    options = {"clipvalue": 0.5, "weight_decay": 0.1, "use_ema": True, "ema_overwrite_frequency": 1}
+    if name == "adamw":
+        del options["weight_decay"]
+    optimizer, w = MAKE[name](**options), np.ones(3)
     first = w.copy()
-    MAKE[name]().apply(numbers(1, 3), first)
+    MAKE[name](**options).apply(numbers(1, 3), first)
     optimizer.apply(numbers(1, 3), w)
     config = optimizer.get_config()
     again = type(optimizer).from_config(config)
@@ -357,34 +480,235 @@ def test_a_configuration_makes_the_same_optimizer_without_its_state(name: str) -
     shown = repr(optimizer)
     assert shown.startswith(f"{type(optimizer).__name__}(learning_rate=")
     assert eval(shown, vars(optimizers)).get_config() == config
-    named = type(optimizer)(name="mine")
+    named = type(optimizer)(name="mine")  # type: ignore[call-arg]
     assert named.name == named.get_config()["name"] == "mine"
 
 
-@pytest.mark.parametrize(
-    ("identifier", "kind"),
-    [
-        ("sgd", optimizers.SGD),
-        ("SGD", optimizers.SGD),
-        ("adam", optimizers.Adam),
-        ("Adam", optimizers.Adam),
-        (optimizers.SGD, optimizers.SGD),
-        (optimizers.Adam, optimizers.Adam),
-    ],
-)
-def test_get(identifier: Any, kind: type[optimizers.Optimizer]) -> None:
-    optimizer = optimizers.get(identifier)
-    assert type(optimizer) is kind
-    assert optimizer.get_config() == kind().get_config()  # type: ignore[call-arg]
-    assert optimizers.get(optimizer) is optimizer
+@pytest.mark.parametrize("kind", KINDS)
+def test_get(kind: type[optimizers.Optimizer]) -> None:
+    for identifier in (kind.__name__, kind.__name__.lower(), kind.__name__.upper(), kind):
+        optimizer = optimizers.get(identifier)
+        assert type(optimizer) is kind
+        assert optimizer.get_config() == kind().get_config()  # type: ignore[call-arg]
+        assert optimizers.get(optimizer) is optimizer
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="optimizer is 'adamax', expected one of 'sgd', 'adam'"):
-        optimizers.get("adamax")
+    with pytest.raises(
+        ValueError, match="optimizer is 'ftrl', expected one of 'sgd', 'adagrad', 'rmsprop', 'adadelta'"
+    ):
+        optimizers.get("ftrl")
 
 
 @pytest.mark.parametrize("identifier", [None, 0.1, dict])
 def test_no_name_is_an_error(identifier: Any) -> None:
     with pytest.raises(TypeError, match=r"optimizer is .*, expected a name or an object of Optimizer"):
         optimizers.get(identifier)
+
+
+# ---- hyperparameters and learning rates that change ------------------------------------------------------------------
+
+
+def test_a_hyperparameter_set_later_counts_at_the_next_step() -> None:
+    optimizer, w = optimizers.SGD(1.0, momentum=0.5), np.zeros(1)
+    optimizer.apply(np.ones(1), w)  # v = 1
+    optimizer.momentum = 0.25
+    optimizer.apply(np.ones(1), w)  # v = 1.25
+    assert w[0] == -2.25
+
+
+def test_an_option_that_needs_another_state_is_an_error_once_there_is_one() -> None:
+    optimizer, w = optimizers.SGD(1.0, momentum=0.5), np.zeros(1)
+    optimizer.apply(np.ones(1), w)
+    optimizer.use_ema = True
+    with pytest.raises(ValueError, match=r"has 1 arrays of state for each variable, expected 2 \(momentum, average\)"):
+        optimizer.apply(np.ones(1), w)
+    assert (w[0], optimizer.steps) == (-1, 1)
+
+
+def test_a_schedule_is_asked_for_every_step() -> None:
+    asked = []
+
+    def rate(step: int) -> float:
+        asked.append(step)
+        return 1.0 / (1 + step)
+
+    optimizer, w = optimizers.SGD(rate), np.zeros(1)
+    for _ in range(3):
+        optimizer.apply(np.ones(1), w)
+    assert asked == [0, 1, 2]
+    np.testing.assert_allclose(w, -(1 + 1 / 2 + 1 / 3))
+    assert optimizer.learning_rate == 0.25
+    np.testing.assert_array_equal(optimizer.rates(2), [1 / 4, 1 / 5])
+
+
+def test_a_function_without_an_argument_is_a_rate_as_in_keras() -> None:
+    optimizer, w = optimizers.SGD(lambda: 0.5), np.zeros(1)
+    optimizer.apply(np.ones(1), w)
+    assert w[0] == -0.5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1])
+def test_a_schedule_that_returns_no_rate_is_an_error_before_anything_is_changed(value: float) -> None:
+    optimizer, w = optimizers.Adam(lambda step: 0.1 if step < 2 else value), np.zeros(1)
+    optimizer.apply(np.ones(1), w)
+    optimizer.apply(np.ones(1), w)
+    before, state = w.copy(), optimizer.get_state()
+    with pytest.raises(ValueError, match=f"the learning_rate of step 2 is {value}, expected a finite number >= 0"):
+        optimizer.apply(np.ones(1), w)
+    np.testing.assert_array_equal(w, before)
+    for name, array in optimizer.get_state().items():
+        np.testing.assert_array_equal(array, state[name])
+
+
+def test_a_number_does_not_take_the_place_of_a_schedule() -> None:
+    schedule = optimizers.schedules.CosineDecay(0.1, 10)
+    optimizer = optimizers.Adam(schedule)
+    with pytest.raises(TypeError, match=r"learning_rate is 0.1, expected a schedule in the place of CosineDecay\("):
+        optimizer.learning_rate = 0.1
+    optimizer.learning_rate = optimizers.schedules.CosineDecay(0.2, 10)
+    assert optimizer.learning_rate == 0.2
+    plain = optimizers.Adam(0.1)
+    plain.learning_rate = schedule
+    assert plain.learning_rate == 0.1
+    again = optimizers.Adam.from_config(plain.get_config())
+    assert again.learning_rate == 0.1
+    again.steps = 5
+    assert again.learning_rate == schedule(5)
+
+
+def test_gradients_accumulate_while_schedules_count_on() -> None:
+    optimizer, w = optimizers.SGD(lambda step: 2.0**step, gradient_accumulation_steps=2), np.zeros(2)
+    for step in range(4):
+        optimizer.apply(np.array([1.0, step]), w)
+        assert (optimizer.steps, optimizer.iterations) == (step + 1, (step + 1) // 2)
+    np.testing.assert_allclose(w, [-2 - 8, -2 * 0.5 - 8 * 2.5])
+
+
+def test_the_average_takes_the_parameters_place_at_the_end() -> None:
+    optimizer, w = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75), np.zeros(1)
+    plain = optimizers.SGD(1.0)
+    for _ in range(2):
+        optimizer.apply(np.ones(1), w)
+    assert w[0] == -2
+    optimizer.finalize_variable_values([w])
+    assert w[0] == -1.25
+    plain.finalize_variable_values([w])
+    assert w[0] == -1.25
+
+
+# ---- saving and going on ---------------------------------------------------------------------------------------------
+
+ALL = {"weight_decay": 0.1, "global_clipnorm": 1.0, "use_ema": True, "gradient_accumulation_steps": 3}
+
+
+@pytest.mark.parametrize("options", [{}, ALL], ids=["plain", "options"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", MAKE)
+def test_a_training_that_goes_on_later_gives_the_same_bytes(name: str, dtype: type, options: dict[str, Any]) -> None:
+    if name == "adamw":
+        options = {k: v for k, v in options.items() if k != "weight_decay"}
+    for stop in (0, 4, 5, 6):
+        whole, first, second = (MAKE[name](**options) for _ in range(3))
+        a = [numbers(0, 3, 2, dtype=dtype), numbers(1, 5, dtype=dtype)]
+        b = [v.copy() for v in a]
+        current = first
+        for step in range(11):
+            gradients = [numbers(2 + step, *v.shape, dtype=dtype) for v in a]
+            whole.apply(gradients, a)
+            if step == stop:
+                saved = {name: array.copy() for name, array in first.get_state().items()}
+                second.set_state(saved)
+                current = second
+            current.apply(gradients, b)
+        for v, w in zip(a, b, strict=True):
+            assert v.tobytes() == w.tobytes()
+        one, other = whole.get_state(), second.get_state()
+        assert one.keys() == other.keys()
+        assert all(one[key].tobytes() == other[key].tobytes() for key in one)
+
+
+def test_a_state_holds_the_learning_rate_unless_there_is_a_schedule() -> None:
+    optimizer = optimizers.SGD(0.5)
+    optimizer.learning_rate = 0.25
+    other = optimizers.SGD(0.5)
+    other.set_state(optimizer.get_state())
+    assert other.learning_rate == 0.25
+    scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
+    assert scheduled.get_state().keys() == {"steps"}
+    scheduled.set_state({"steps": 3})
+    assert scheduled.learning_rate == 0.125
+    with pytest.raises(ValueError, match="state has no learning_rate, expected one for SGD"):
+        optimizer.set_state(scheduled.get_state())
+    with pytest.raises(ValueError, match="state has a learning_rate, expected none for SGD"):
+        scheduled.set_state(optimizer.get_state())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda s: s.pop("steps"), TypeError, r"state\['steps'\] is None, expected an integer"),
+        (lambda s: s.update(steps=-1), ValueError, r"state\['steps'\] is -1, expected at least 0"),
+        (lambda s: s.update(learning_rate=np.nan), ValueError, r"state\['learning_rate'\] is nan, expected"),
+        (lambda s: s.pop("velocity.1"), ValueError, "state differs from this optimizer's in momentum.1, expected mom"),
+        (
+            lambda s: s.update(other=np.ones(3)),
+            ValueError,
+            "state differs from this optimizer's in other, expected mom",
+        ),
+        (lambda s: s.update({"velocity.0": np.ones(4)}), ValueError, "state is of variables .*, expected "),
+        (lambda s: s.update({"velocity.0": np.ones(3, np.float32)}), ValueError, "state is of variables .*, expected"),
+    ],
+)
+@pytest.mark.parametrize("built", [False, True])
+def test_a_state_that_does_not_fit_changes_nothing(
+    change: Callable[[dict[str, Any]], Any], error: type[Exception], message: str, built: bool
+) -> None:
+    source, optimizer = optimizers.Adam(), optimizers.Adam(0.5)
+    variables = [np.ones(3), np.ones(2)]
+    source.apply([np.ones(3), np.ones(2)], variables)
+    if built:
+        optimizer.apply([np.ones(3), np.ones(2)], variables)
+    state: dict[str, Any] = source.get_state()
+    change(state)
+    before = optimizer.get_state()
+    with pytest.raises(error, match=message):
+        optimizer.set_state(state)
+    after = optimizer.get_state()
+    assert after.keys() == before.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+
+
+# ---- threads, and options over several variables ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0, "use_ema": True}])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_arrays_give_the_same_bytes_with_any_number_of_threads(dtype: type, options: dict[str, Any]) -> None:
+    found = set()
+    for n_threads in (1, 2, 3, 5):
+        fastnn.set_num_threads(n_threads)
+        variables = [numbers(0, 300_001, dtype=dtype), numbers(1, 17, dtype=dtype), numbers(2, 100, 200, dtype=dtype)]
+        optimizer = optimizers.Adam(0.01, **options)
+        for step in range(2):
+            optimizer.apply([numbers(3 + step, *v.shape, dtype=dtype) for v in variables], variables)
+        found.add(b"".join(v.tobytes() for v in (*variables, *optimizer.variables)))
+    assert len(found) == 1
+
+
+def test_the_global_norm_is_of_the_variables_of_both_dtypes() -> None:
+    gradients = [np.array([3.0]), np.array([4.0], np.float32), np.array([12.0])]
+    variables = [np.zeros_like(g) for g in gradients]
+    optimizers.SGD(1.0, global_clipnorm=6.5).apply(gradients, variables)
+    np.testing.assert_allclose(np.concatenate(variables), [-1.5, -2, -6], rtol=1e-6)
+    variables = [np.zeros_like(g) for g in gradients]
+    optimizers.SGD(1.0, clipnorm=3.5).apply(gradients, variables)
+    np.testing.assert_allclose(np.concatenate(variables), [-3, -3.5, -3.5], rtol=1e-6)
+
+
+def test_pieces_of_a_variable_are_clipped_by_themselves() -> None:
+    optimizer, w = optimizers.SGD(1.0, clipnorm=1.0), np.zeros(3)
+    optimizer.build([w], [[1, 2]])
+    optimizer.apply(np.array([5.0, 3.0, 4.0]), w)
+    np.testing.assert_allclose(w, [-1, -0.6, -0.8])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -282,3 +283,49 @@ def test_compiling_between_forward_and_backward_mixes_nothing_up() -> None:
     model.compile(loss="sparse_categorical_crossentropy")  # and here would be taken for logits
     with pytest.raises(ValueError, match="there is no forward pass to go back from"):
         model.backward(LABELS)
+
+
+# ---- the predictor ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 17, 600])
+@pytest.mark.parametrize("last", ["linear", "sigmoid", "softmax"])
+@pytest.mark.parametrize("widths", [[1], [2, 1], [16, 17], [33, 1, 7], [100, 129, 10]])
+def test_a_predictor_gives_the_bytes_of_predict(widths: list[int], last: str, rows: int, dtype: str) -> None:
+    hidden = [Dense(n, "tanh") for n in widths[:-1]] if len(widths) > 1 else []
+    model = Sequential([Input((7,)), *hidden, Dense(widths[-1], last, use_bias=False)], seed=0, dtype=dtype)
+    predictor = model.predictor(rows)
+    for seed in range(2):
+        x = np.random.default_rng(seed).standard_normal((rows, 7)).astype(dtype)
+        model.parameters = model.parameters * 1.5  # a predictor follows the model
+        assert predictor(x).tobytes() == model.predict(x).tobytes()
+        assert predictor(np.asfortranarray(x)).tobytes() == model.predict(x).tobytes()
+        assert predictor(x.astype(">f8")).tobytes() == model.predict(x).tobytes()
+        assert predictor(x.tolist()).tobytes() == model.predict(x).tobytes()
+
+
+def test_a_predictor_takes_and_returns_one_row_flat() -> None:
+    model = Sequential([Input((7,)), Dense(3)], seed=0)
+    predictor, x = model.predictor(), np.ones(7, np.float32)
+    first = predictor(x)
+    assert first.shape == (3,)
+    assert predictor(x[np.newaxis]) is first
+    assert model.predictor()(x) is not first
+    assert model.predictor(rows=2)(np.ones((2, 7))).shape == (2, 3)
+
+
+def test_a_predictor_names_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="the model is not built"):
+        Sequential([Dense(3)]).predictor()
+    model = Sequential([Input((7,)), Dense(3)], seed=0)
+    with pytest.raises(ValueError, match="rows is 0, expected at least 1"):
+        model.predictor(0)
+    for x in (np.ones(6), np.ones((7, 1)), np.ones((2, 7)), np.ones((1, 1, 7), np.float32)):
+        with pytest.raises(ValueError, match=re.escape(f"x has shape {x.shape}, expected (1, 7) or (7,)")):
+            model.predictor()(x)
+    for x in (np.ones(7, np.float32), np.ones((1, 14), np.float32), np.ones(14, np.float32)):
+        with pytest.raises(ValueError, match=re.escape(f"x has shape {x.shape}, expected (2, 7)")):
+            model.predictor(2)(x)
+    with pytest.raises(TypeError, match="x is None"):
+        model.predictor()(None)

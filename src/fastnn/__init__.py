@@ -7,7 +7,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers
+from . import activations, callbacks, datasets, initializers, kernels, layers, losses, metrics, optimizers, regularizers
 from .config import __version__, show_config
 from .models import Sequential
 from .threads import get_num_threads, set_num_threads
@@ -29,6 +29,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "regularizers",
     "set_num_threads",
     "show_config",
     "trace",

@@ -108,6 +108,7 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
     gradients = model.gradients.copy()
     model.gradients[:] = kept
     optimizer, updated = copy.deepcopy(model.optimizer), model.parameters.copy()
+    optimizer.expect(updated, [array.size for array in model.get_weights()])
     optimizer.apply(gradients, updated)
 
     units = _name_units(model.layers)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import activations, initializers, validation
+from . import activations, initializers, regularizers, validation
 
 __all__ = ["Dense", "Input", "Layer"]
 
@@ -56,6 +56,8 @@ class Dense(Layer):
     use_bias : bool
         Whether there is a b (out,).
     kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        Penalties that add to the cost, as `fit`, `evaluate` and `value_and_gradient` report it, and to its gradient.
     name : str, optional
 
     Attributes
@@ -80,6 +82,8 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "glorot_uniform",
         bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_regularizer: str | regularizers.Regularizer | None = None,
+        bias_regularizer: str | regularizers.Regularizer | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -88,6 +92,8 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.index: int | None = None
         self.n_in: int | None = None
         self._engine: Any = None

@@ -41,6 +41,8 @@ class Sequential:
     seed : int
     optimizer, loss
         As compiled; None before.
+    epochs_trained : int
+        Epochs of `fit` so far: with the seed, the parameters and the optimizer's state all that training depends on.
     stop_training : bool
         Set by a callback to end `fit` after the epoch.
 
@@ -77,7 +79,7 @@ class Sequential:
         self._parameters: np.ndarray
         self._gradients: np.ndarray
         self._input: Input | None = None
-        self._epochs = 0  # trained so far: each draws its own order of the samples
+        self._epochs_trained = 0
         self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
         self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
         if not isinstance(layers, Iterable):
@@ -85,6 +87,15 @@ class Sequential:
         for layer in layers:
             self.add(layer)
         self._build_if_known()
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs of `fit` so far: which order of the samples comes next.  A training that goes on later assigns it."""
+        return self._epochs_trained
+
+    @epochs_trained.setter
+    def epochs_trained(self, value: int) -> None:
+        self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
@@ -150,11 +161,23 @@ class Sequential:
             for layer, n in zip(self.layers, sizes, strict=False)
         ]
         self._engine = kernels.Engine(program, parameters, gradients)
+        self._engine.set_penalties(
+            [
+                tuple((r.l1, r.l2) if r else (0.0, 0.0) for r in (layer.kernel_regularizer, layer.bias_regularizer))
+                for layer in self.layers
+            ]
+        )
         self._parameters, self._gradients = parameters, gradients
         for layer, n, own in zip(self.layers, sizes, shares, strict=False):
             layer.bind(self._engine, n, parameters[own], gradients[own])
         if self.loss is not None:
             self._set_loss()
+        self._announce_parameters()
+
+    def _announce_parameters(self) -> None:
+        """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
+        if self.optimizer is not None and self._engine is not None:
+            self.optimizer.expect(self._parameters, [array.size for array in self._weights()])
 
     def _build_if_known(self) -> None:
         if self._engine is None and self._input and self.layers:
@@ -207,6 +230,7 @@ class Sequential:
                 self._set_loss()
 
         self._work(change)
+        self._announce_parameters()
         self._build_if_known()
 
     def _specify(
@@ -315,7 +339,7 @@ class Sequential:
         self,
         x: Any,
         y: Any,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Any = None,
@@ -333,8 +357,9 @@ class Sequential:
         x : array_like (N, in)
             Converted to the model's dtype once; no copy where it has it.
         y : array_like (N, out), or integer labels (N,) for sparse losses; (N,) means (N, 1)
-        batch_size : int, optional
-            Samples of an update, 32 by default; the last batch of an epoch may be shorter.
+        batch_size : int or "full", optional
+            Samples of an update, 32 by default; the last batch of an epoch may be shorter.  "full" is batch gradient
+            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them.
         epochs : int
             The epoch to stop before, counted from `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -369,7 +394,7 @@ class Sequential:
             On Ctrl-C, within a fraction of a second; the model is as it was after the last whole step.
         """
         optimizer, loss = self._compiled()
-        batch_size = 32 if batch_size is None else validation.integer("batch_size", batch_size, low=1)
+        size = _batch_size(batch_size)
         epochs = validation.integer("epochs", epochs)
         initial_epoch = validation.integer("initial_epoch", initial_epoch)
         share = validation.number("validation_split", validation_split, low=0, high=1, open_high=True)
@@ -402,14 +427,13 @@ class Sequential:
         if self._engine is None:
             self.build(x.shape[1])
         optimizer.flat_state(self._parameters)  # raises where it has another model's
+        size = len(x) if size is None else min(size, len(x))
+        n_threads = self._threads(size)
 
         history = callbacks_.History()
-        batch_size = min(batch_size, len(x))
         for callback in (progress_bar, history):
             observers.append(callback)
-        observers.set_params(
-            {"epochs": epochs, "steps": -(-len(x) // batch_size), "samples": len(x), "verbose": verbose}
-        )
+        observers.set_params({"epochs": epochs, "steps": -(-len(x) // size), "samples": len(x), "verbose": verbose})
         observers.set_model(self)
         self.stop_training = False
         warned = False
@@ -423,9 +447,9 @@ class Sequential:
                         "a callback compiled the model within fit, expected it to stay as it was; "
                         "optimizer.learning_rate may be set"
                     )
-                order = (self.seed, self._epochs) if shuffle else None
-                total, hits, bad = self._train(x, y, w, batch_size, order, observers.on_progress)
-                self._epochs += 1
+                order = (self.seed, self.epochs_trained) if shuffle else None
+                total, hits, bad = self._train(x, y, w, size, order, observers.on_progress, n_threads)
+                self.epochs_trained += 1
                 logs = self._logs(total, hits, y)
                 if bad >= 0 and not warned:
                     warned = True
@@ -437,6 +461,7 @@ class Sequential:
                 observers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            optimizer.finalize_variable_values([self._parameters])
         finally:
             observers.on_train_end(logs)
         return history
@@ -449,7 +474,7 @@ class Sequential:
         w = self._by_class(class_weight, y, w)
         if self._engine is None:
             self.build(x.shape[1])
-        total, hits, _ = self._train(x, y, w, len(x), None, None)
+        total, hits, _ = self._train(x, y, w, len(x), None, None, self._threads(len(x)))
         values = list(self._logs(total, hits, y).values())
         return values if len(values) > 1 else values[0]
 
@@ -461,6 +486,7 @@ class Sequential:
         batch_size: int,
         order: tuple[int, int] | None,
         progress: Callable[[int], None] | None,
+        n_threads: int,
     ) -> tuple[float, float, int]:
         """Train one epoch, its samples in the order drawn from (seed, epoch) or as they come.
 
@@ -468,18 +494,18 @@ class Sequential:
         """
         optimizer, _ = self._compiled()
         state = optimizer.flat_state(self._parameters)
-        steps, n_threads = -(-len(x) // batch_size), self._threads(batch_size)
+        steps = -(-len(x) // batch_size)
 
         def train(engine: Any) -> tuple[float, float, int]:
-            engine.set_optimizer(*optimizer.hyperparameters(), state)
-            rate, before = np.array([optimizer.learning_rate]), optimizer.iterations
+            engine.set_optimizer(optimizer.hyperparameters(), state)
+            rates, before = optimizer.rates(steps), optimizer.steps
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:
                 result: tuple[float, float, int] = engine.train(
-                    batch_size, order, 0, steps, rate, before, n_threads, progress
+                    batch_size, order, 0, steps, rates, before, n_threads, progress
                 )
             finally:
-                optimizer.iterations += engine.steps_done
+                optimizer.steps += engine.steps_done
             return result
 
         return self._work(train, x, y, w)
@@ -587,6 +613,46 @@ class Sequential:
         """`predict`."""
         return self.predict(x)
 
+    def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
+        """A function for loops that call the model again and again: `predict` at a fixed number of samples.
+
+        Parameters
+        ----------
+        rows : int
+            Samples of a call.
+
+        Returns
+        -------
+        Callable
+            Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
+            model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
+            copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
+            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
+            has buffers of its own: give every thread one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Sequential, layers
+        >>> policy = Sequential([layers.Input((4,)), layers.Dense(16, "tanh"), layers.Dense(2)], seed=0).predictor()
+        >>> observation = np.zeros(4, np.float32)
+        >>> policy(observation)
+        array([0., 0.], dtype=float32)
+        """
+        self._need_build()
+        rows = validation.integer("rows", rows, low=1)
+        n_in = self._known_inputs()
+
+        def convert(x: Any) -> np.ndarray:
+            given = validation.array("x", x, self.dtype)
+            if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
+                expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
+                raise ValueError(f"x has shape {given.shape}, expected {expected}")
+            return given
+
+        result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
+        return result
+
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
         n_threads = self._threads(len(x), passes=1)
         total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)
@@ -671,3 +737,12 @@ class Sequential:
         classes = self._compiled()[1].classes(y)
         result = validation.class_weights("class_weight", class_weight, classes).astype(self.dtype)
         return result if w is None else w * result
+
+
+def _batch_size(value: Any) -> int | None:
+    """Samples of an update; None for all of them."""
+    if value is None:
+        return 32
+    if isinstance(value, str) and value == "full":
+        return None
+    return validation.integer("batch_size", value, low=1)

@@ -17,6 +17,24 @@ import numpy as np
 PAGE = mmap.PAGESIZE
 SIZES = (1, 2, 3, 7, 15, 16, 17, 33, 65, 1025)
 _kept: list[mmap.mmap] = []
+NUMBERS = {
+    "momentum": 0.9,
+    "beta_2": 0.99,
+    "epsilon": 1e-7,
+    "weight_decay": 0.0,
+    "clipvalue": 0.0,
+    "clipnorm": 0.0,
+    "global_clipnorm": 0.0,
+    "accumulation_steps": 1,
+    "ema_momentum": None,
+    "ema_overwrite_frequency": 0,
+}
+ALL_OPTIONS = {
+    "weight_decay": 0.1,
+    "clipnorm": 0.1,
+    "accumulation_steps": 2,
+    "ema_momentum": 0.9,
+}  # with two more states
 
 
 def guarded(values: np.ndarray, at_the_end: bool, spare: int = 0) -> np.ndarray:
@@ -54,8 +72,12 @@ def run(core: ModuleType, at_the_end: bool) -> None:
         for code in range(5):
             core.activation(code, new(3, n), n)
             core.activation_backward(code, new(3, n), new(3, n), n)
-        for kind, states in enumerate((0, 1, 1, 2)):
-            core.apply_update(kind, 0.9, 0.99, 1e-7, tuple(new(n) for _ in range(states)), 0.1, 1, new(n), new(n))
+        for rule, states in core.UPDATE_RULES:
+            for options in ({}, ALL_OPTIONS):
+                state = tuple(new(n) for _ in range(states + len(options) // 2))
+                updater = core.Updater(NUMBERS | {"rule": rule} | options, [(n,)], [state], [[n - n // 2, n // 2]])
+                for step in (1, 2):
+                    updater.apply([new(n)], [new(n)], 0.1, step, 1)
         for kind in range(23):
             print("loss", kind, n, flush=True)
             for alpha in (0.25, new(n)) if kind >= 21 else (0.25,):

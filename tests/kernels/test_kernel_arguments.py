@@ -49,12 +49,6 @@ def loss(y: Callable[[np.dtype], np.ndarray], kind: int) -> Callable[[np.dtype],
     }
 
 
-def update(dtype: np.dtype) -> dict[str, Any]:
-    numbers = {"kind": 3, "momentum": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "learning_rate": 0.1, "step": 1}
-    state = {"state": (np.ones(6, dtype), np.ones(6, dtype))}
-    return numbers | state | {"gradient": np.ones(6, dtype), "variable": np.ones(6, dtype)}
-
-
 LOSS_ARRAYS = (
     Argument("p", False),
     Argument("sample_weight", False),
@@ -72,7 +66,6 @@ CALLS = {
     ),
     "loss of rows": Call("loss", loss(ones(3, 4), 3), (Argument("y", False), *LOSS_ARRAYS)),
     "loss of labels": Call("loss", loss(labels, 4), (Argument("y", False), *LOSS_ARRAYS)),
-    "apply_update": Call("apply_update", update, (Argument("gradient", False), Argument("variable", True))),
     "elementary": Call(
         "elementary",
         lambda dtype: {"name": "exp", "x": np.ones(6, dtype), "out": np.ones(6, dtype)},
@@ -161,7 +154,7 @@ def test_a_wrong_size(core: ModuleType, call: str, name: str, change: int) -> No
     good = CALLS[call].make(core.DTYPE)
     size = good[name].size
     spoilt = good | {name: np.ones(size + change, good[name].dtype)}
-    if name in ("a", "x", "variable"):  # the one that the others are compared with
+    if name in ("a", "x"):  # the one that the others are compared with
         refuses(core, call, spoilt, rf"has {size} elements, expected {size + change}$")
     else:
         refuses(core, call, spoilt, rf"^{name} has {size + change} elements, expected {size}$")
@@ -177,11 +170,68 @@ def test_predictions_of_another_size_or_number_of_dimensions(core: ModuleType, c
         refuses(core, call, good | alone, r"\bp\b|has .* elements, expected")
 
 
-def test_a_state_that_does_not_fit(core: ModuleType) -> None:
-    good = update(core.DTYPE)
+NUMBERS = {
+    "rule": "adam",
+    "momentum": 0.9,
+    "beta_2": 0.99,
+    "epsilon": 1e-7,
+    "weight_decay": 0.0,
+    "clipvalue": 0.0,
+    "clipnorm": 0.0,
+    "global_clipnorm": 0.0,
+    "accumulation_steps": 1,
+    "ema_momentum": None,
+    "ema_overwrite_frequency": 0,
+}
+
+
+def test_an_updater_leaves_arrays_alone_that_do_not_fit(core: ModuleType) -> None:
+    shape = (2, 3)
+    state = (np.zeros(shape, core.DTYPE), np.zeros(shape, core.DTYPE))
+    updater = core.Updater(NUMBERS, [(5,), shape], [(np.zeros(5, core.DTYPE),) * 2, state], [[5], [6]])
+    first = np.ones(5, core.DTYPE)
+    other = np.float64 if np.float32 == core.DTYPE else np.float32
+    read_only = np.ones(shape, core.DTYPE)
+    read_only.flags.writeable = False
+    unaligned = np.zeros(6 * core.DTYPE.itemsize + 1, np.uint8)[1:].view(core.DTYPE).reshape(shape)
+    bad = [
+        np.ones(shape, other),
+        np.ones(shape, np.int32),
+        np.ones(shape, core.DTYPE.newbyteorder()),
+        np.ones((3, 2), core.DTYPE),
+        np.ones(6, core.DTYPE),
+        np.ones((2, 3, 1), core.DTYPE),
+        np.ones((2, 6), core.DTYPE)[:, ::2],
+        np.asfortranarray(np.ones(shape, core.DTYPE)),
+        unaligned,
+        [[1.0] * 3] * 2,
+        None,
+    ]
+    for spoilt in bad:
+        for gradient, variable in ((spoilt, np.ones(shape, core.DTYPE)), (np.ones(shape, core.DTYPE), spoilt)):
+            before = None if variable is None else np.array(variable)
+            assert not updater.apply([np.ones(5, core.DTYPE), gradient], [first, variable], 0.1, 1, 1)
+            np.testing.assert_array_equal(variable, before)
+    assert not updater.apply([first, read_only], [first, read_only], 0.1, 1, 1)
+    assert not updater.apply([first], [first, np.ones(shape, core.DTYPE)], 0.1, 1, 1)
+    assert not updater.apply([first], [first], 0.1, 1, 1)
+    assert (first == 1).all()
+    assert not any(s.any() for s in state)
+    with pytest.raises(ValueError, match="step is 0, expected at least 1"):
+        updater.apply([first, state[0]], [first, read_only], 0.1, 0, 1)
+    with pytest.raises(ValueError, match="gradients are not C-contiguous"):
+        updater.squares([first])
+    variable = np.ones(shape, core.DTYPE)
+    assert updater.apply([np.ones(5, core.DTYPE), read_only], [first, variable], 0.1, 1, 1)
+    assert (variable < 1).all()
+    assert (first < 1).all()
+
+
+def test_an_updaters_state_that_does_not_fit(core: ModuleType) -> None:
     other = np.float64 if np.float32 == core.DTYPE else np.float32
     read_only = np.ones(6, core.DTYPE)
     read_only.flags.writeable = False
+    good = np.ones(6, core.DTYPE)
     for bad, match in [
         (np.ones(5, core.DTYPE), "state has 5 elements, expected 6"),
         (np.ones(7, core.DTYPE), "state has 7 elements, expected 6"),
@@ -189,9 +239,16 @@ def test_a_state_that_does_not_fit(core: ModuleType) -> None:
         (np.ones(12, core.DTYPE)[::2], "state is float.* expected C-contiguous"),
         (read_only, "state is read-only"),
     ]:
-        for i in range(2):
-            state = tuple(bad if j == i else s for j, s in enumerate(good["state"]))
-            refuses(core, "apply_update", good | {"state": state}, match)
+        for state in ((good, bad), (bad, good)):
+            with pytest.raises(ValueError, match=match):
+                core.Updater(NUMBERS, [(6,)], [state], [[6]])
+    for numbers, state in ((NUMBERS, (good,)), (NUMBERS, (good,) * 3), (NUMBERS | {"ema_momentum": 0.5}, (good, good))):
+        with pytest.raises(ValueError, match=r"state has \d arrays, expected"):
+            core.Updater(numbers, [(6,)], [state], [[6]])
+    with pytest.raises(ValueError, match="pieces of variable 0 have 5 elements, expected 6"):
+        core.Updater(NUMBERS, [(6,)], [(good, good)], [[5]])
+    with pytest.raises(ValueError, match="accumulation_steps is 0, expected at least 1"):
+        core.Updater(NUMBERS | {"accumulation_steps": 0}, [(6,)], [(good, good)], [[6]])
 
 
 def test_an_elementary_function_of_another_name(core: ModuleType) -> None:
@@ -258,9 +315,9 @@ def test_a_product_that_may_not_be_written(core: ModuleType) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        "apply_update(3, 0.9, 0.99, 1e-7, (), 0.1, 1, np.ones(5, D), np.ones(5, D))",
-        "apply_update(3, 0.9, 0.99, 1e-7, (np.ones(5, D),), 0.1, 1, np.ones(5, D), np.ones(5, D))",
-        "apply_update(1, 0.9, 0.0, 0.0, (), 0.1, 1, np.ones(5, D), np.ones(5, D))",
+        f"Updater({NUMBERS}, [(5,)], [()], [[5]])",
+        f"Updater({NUMBERS}, [(5,)], [(np.ones(5, D),)], [[5]])",
+        f"Updater({NUMBERS | {'rule': 'unheard of'}}, [(5,)], [()], [[5]])",
         "LossKernel(0, {}).cost(np.ones((3, 0), D), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
         "LossKernel(4, {}).cost(np.zeros(3, np.int32), np.ones((3, 0), D), None, 1.0, np.ones(3), None)",
         "LossKernel(23, {})",

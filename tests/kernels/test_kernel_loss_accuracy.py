@@ -1,4 +1,5 @@
-"""Every loss, value and gradient, within 4 units in the last place: the table of benchmarks/accuracy.py."""
+"""Every loss, value and gradient, within 4 units in the last place of the exact result:
+the table of benchmarks/accuracy.py."""
 
 from __future__ import annotations
 

@@ -2,13 +2,14 @@
 """The compiled core.  This one source is built once for each instruction set and dtype; see setup.py and kernels/__init__.py.
 
 Everything is included into one C file, so that the compiler sees through it: simd (the element and vector types), gemm,
-elementary functions, sums, activations, losses, optimizers, random numbers, and the engine that makes a network of them.
+elementary functions, sums, activations, losses, optimizers, random numbers, the engine that makes a network of them with
+its ways through single samples and tiny networks, the predictor, and the optimizer of other arrays.
 Functions here check what would crash; fastnn.validation checks what users pass, and says it better.
 """
 cimport numpy as cnp
 from cpython.ref cimport PyObject
-from libc.math cimport isfinite, ldexp, sqrt
-from libc.stdlib cimport calloc, free
+from libc.math cimport isfinite, sqrt
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -24,9 +25,11 @@ include "team.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
+include "pieces.pxi"
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
 VECTOR_LENGTH = VL
+cdef int TYPE_NUMBER = DTYPE.num
 
 
 def aligned(Py_ssize_t n):
@@ -53,21 +56,24 @@ cdef int same_size(cnp.ndarray a, Py_ssize_t n, str name) except -1:
     return 0
 
 
-cdef int fill_optimizer(Optimizer* o, int kind, double momentum, double beta_2, double epsilon, tuple state, Py_ssize_t n) except -1:
-    cdef int i
-    cdef int needed = 0 if kind == SGD else 2 if kind == ADAM else 1
-    if len(state) < needed: raise ValueError(f"state has {len(state)} arrays, expected {needed}")
-    o.kind = <OptimizerKind>kind
-    o.momentum, o.beta_2, o.epsilon = momentum, beta_2, epsilon
-    for i in range(MAX_STATES):
-        o.state[i] = NULL
-        if i < len(state):
-            same_size(state[i], n, "state")
-            o.state[i] = <real*>writable(state[i], "state")
+cdef int fill_optimizer(Optimizer* o, dict hyperparameters, tuple state, Py_ssize_t n) except -1:
+    """`state`: arrays of n elements: the rule's; the average where ema_momentum is not None; the sum of gradients where
+    accumulation_steps is above 1."""
+    cdef int i, of_rule
+    cdef bint averages = hyperparameters["ema_momentum"] is not None
+    names = [name for name, _ in UPDATE_RULES]
+    memset(o, 0, sizeof(Optimizer))
+    o.h = hyperparameters | {"rule": names.index(hyperparameters["rule"]), "ema_momentum": hyperparameters["ema_momentum"] or 0.0}
+    if o.h.accumulation_steps < 1: raise ValueError(f"accumulation_steps is {o.h.accumulation_steps}, expected at least 1")
+    of_rule = UPDATE_RULES[o.h.rule][1]
+    if len(state) != of_rule + averages + (o.h.accumulation_steps > 1):
+        raise ValueError(f"state has {len(state)} arrays, expected {of_rule + averages + (o.h.accumulation_steps > 1)}")
+    for array in state: same_size(array, n, "state")
+    for i in range(of_rule): o.state[i] = <real*>writable(state[i], "state")
+    if averages: o.average = <real*>writable(state[of_rule], "state")
+    if o.h.accumulation_steps > 1: o.accumulated = <real*>writable(state[len(state) - 1], "state")
     return 0
 
-
-cdef int TYPE_NUMBER = cnp.NPY_FLOAT32 if sizeof(real) == 4 else cnp.NPY_FLOAT64
 
 cdef class LossKernel:
     """One loss with its options.
@@ -235,6 +241,10 @@ cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noex
 
 
 include "engine.pxi"
+include "updater.pxi"
+include "single.pxi"
+include "tiny.pxi"
+include "predictor.pxi"
 
 THREADS = bool(FASTNN_THREADS)
 MAX_THREADS = <int>MAX_TEAM
@@ -256,23 +266,6 @@ def activation_backward(int kind, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
     with nogil: activation_gradient(kind, rows, n, p, q, n)
-
-
-def apply_update(int kind, double momentum, double beta_2, double epsilon, tuple state, double learning_rate, int64_t step,
-                 cnp.ndarray gradient, cnp.ndarray variable):
-    """One update, the `step`-th, of a variable and of the optimizer's state, in place."""
-    cdef Optimizer o
-    cdef real* w = <real*>writable(variable, "variable")
-    cdef const real* g = <const real*>readable(gradient, "gradient")
-    cdef ix n = variable.size
-    cdef uint64_t mode
-    if step < 1: raise ValueError(f"step is {step}, expected at least 1")
-    same_size(gradient, n, "gradient")
-    fill_optimizer(&o, kind, momentum, beta_2, epsilon, state, n)
-    with nogil:
-        mode = flush_subnormals()
-        update(&o, learning_rate, step, 0, n, w, g)
-        restore_subnormals(mode)
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):

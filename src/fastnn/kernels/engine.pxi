@@ -24,6 +24,11 @@ cdef double SIGNAL_SECONDS = 0.02      # how often Python's signals are looked a
 cdef double PROGRESS_SECONDS = 0.1     # and progress is reported, during an epoch
 
 
+cdef struct Penalty:           # on parameters w: l1 sum of |w| + l2 sum of w^2
+    double l1
+    double l2
+
+
 cdef struct Dense:
     ix n_in
     ix n_out
@@ -33,12 +38,13 @@ cdef struct Dense:
     ix ld                      # elements from one row of output and delta to the next
     real* output               # (rows, n_out): activations a
     real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
+    Penalty kernel_penalty
+    Penalty bias_penalty
 
 
 cdef struct Step:
     ix rows                    # of its batch
-    double learning_rate
-    int64_t number             # of the update, counted from 1
+    Rates rates
 
 
 cdef struct Call:
@@ -64,11 +70,6 @@ cdef struct Call:
     double next_progress
     double work_since_check    # multiply-adds
     team_barrier barrier
-
-
-cdef inline ix share(ix n, int member, int members, ix to) noexcept nogil:
-    """Where a member's share of n things begins; shares begin at multiples of `to`."""
-    return n if member == members else n*member//members//to*to
 
 
 cdef inline ix kernel_share(const Dense* d, int member, int members) noexcept nogil:
@@ -102,6 +103,9 @@ cdef class Engine:
     cdef bint fused                # the loss takes the last layer's pre-activations, and gives their gradient
     cdef Optimizer optimizer
     cdef object optimizer_arrays
+    cdef Pieces by_norm            # kernels and biases, where their gradients' norms are asked for
+    cdef object norm_sums
+    cdef bint penalized            # some layer has a penalty
     # buffers: rows of the input, of each layer's output and delta, of the targets
     cdef object arena
     cdef ix capacity
@@ -157,6 +161,7 @@ cdef class Engine:
 
     def __dealloc__(self):
         free(self.layers)
+        free(self.by_norm.pieces)
 
     # ---- configuration and buffers, with the GIL -------------------------------------------------------------------
 
@@ -177,10 +182,41 @@ cdef class Engine:
         self.fused = fused
         self.forward_rows = 0                      # its last layer's output was another thing
 
-    def set_optimizer(self, int kind, double momentum, double beta_2, double epsilon, tuple state):
+    def set_optimizer(self, dict hyperparameters, tuple state):
         """`state`: arrays as long as the parameters."""
-        fill_optimizer(&self.optimizer, kind, momentum, beta_2, epsilon, state, self.parameters_array.size)
+        fill_optimizer(&self.optimizer, hyperparameters, state, self.parameters_array.size)
+        if needs_norm(&self.optimizer.h): self.cut_pieces()
         self.optimizer_arrays = state
+
+    cdef int cut_pieces(self) except -1:
+        """Every kernel and bias is a piece."""
+        cdef Pieces* all_ = &self.by_norm
+        cdef Dense* d
+        cdef int i
+        if all_.pieces == NULL:
+            all_.pieces = <Piece*>calloc(2*self.n_layers, sizeof(Piece))
+            if all_.pieces == NULL: raise MemoryError()
+            for i in range(self.n_layers):
+                d = &self.layers[i]
+                all_.n_blocks = set_piece(&all_.pieces[all_.n_pieces], 0, d.kernel, d.n_in*d.n_out, all_.n_blocks)
+                all_.n_pieces += 1
+                if d.use_bias:
+                    all_.n_blocks = set_piece(&all_.pieces[all_.n_pieces], 0, d.kernel + d.n_in*d.n_out, d.n_out, all_.n_blocks)
+                    all_.n_pieces += 1
+            self.norm_sums = np.zeros(all_.n_blocks)
+        all_.each, all_.parameters, all_.gradients = &self.optimizer, &self.parameters, <const real**>&self.gradients
+        all_.sums = <double*>cnp.PyArray_DATA(self.norm_sums)
+        return 0
+
+    def set_penalties(self, list penalties):
+        """((l1, l2) of the kernel, (l1, l2) of the bias) for each layer."""
+        cdef int i
+        cdef Dense* d
+        self.penalized = False
+        for i in range(self.n_layers):
+            d = &self.layers[i]
+            (d.kernel_penalty.l1, d.kernel_penalty.l2), (d.bias_penalty.l1, d.bias_penalty.l2) = penalties[i]
+            if any(map(any, penalties[i])): self.penalized = True
 
     def bind(self, cnp.ndarray x, y, sample_weight):
         """Data for the calls that follow: x (N, n_in), y (N, n_out) or int32 labels (N,) or None, weights (N,) or None."""
@@ -322,9 +358,12 @@ cdef class Engine:
         cdef const real* kernel = self.parameters + d.kernel
         cdef const real* gate = e.output + r0*e.ld if e.activation == RELU else NULL
         cdef ix r, k
-        if chunk_rows < DOT_ROWS and d.n_out > 1:
+        if chunk_rows < DOT_ROWS:
             for r in range(r0, r1):
-                for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
+                if d.n_out == 1:                   # the kernel (n_in, 1) is its own transpose
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = fmadd(d.delta[r], kernel[k], R(0))
+                else:
+                    for k in range(d.n_in): e.delta[r*e.ld + k] = dot(d.n_out, d.delta + r*d.ld, kernel + k*d.n_out)
             activation_gradient(e.activation, r1 - r0, e.n_out, e.output + r0*e.ld, e.delta + r0*e.ld, e.ld)
             return
         # A single output's kernel (n_in, 1) is its own transpose.
@@ -342,34 +381,65 @@ cdef class Engine:
         else: gemm(k1 - k0, d.n_out, rows, a, 1, lda, delta, d.ld, 1, g, d.n_out, NULL, mode, False, NULL, work)
 
     cdef void backward_bias(self, int l, ix base, ix rows, Mode mode) noexcept nogil:
+        """The bias's gradient, the sum of the delta's rows: four chains of every fourth row, so that additions overlap, then
+        pairs of them."""
         cdef Dense* d = &self.layers[l]
         cdef real* g = self.gradients + d.kernel + d.n_in*d.n_out
         cdef const real* delta = d.delta + base*d.ld
-        cdef real s[LANES]
-        cdef ix r, n = 0, j, width
-        while n < d.n_out:
-            width = min(d.n_out - n, <ix>LANES)
-            for j in range(LANES): s[j] = R(0)
-            for r in range(rows):
-                for j in range(width): s[j] += delta[r*d.ld + n + j]
-            for j in range(width): g[n + j] = g[n + j] + s[j] if mode == ADD else s[j]
+        cdef real c[4]
+        cdef real total[4*64]
+        cdef ix r, n = 0, width
+        cdef int i
+        if d.n_out == 1:
+            for i in range(4): c[i] = R(0)
+            for r in range(0, rows - 3, 4):
+                for i in range(4): c[i] += delta[r + i]
+            for r in range(rows & ~3, rows): c[r & 3] += delta[r]
+            total[0] = (c[0] + c[2]) + (c[1] + c[3])
+            g[0] = g[0] + total[0] if mode == ADD else total[0]
+            return
+        while n < d.n_out:                         # four vectors of columns at once, two, or one: none past the row's padding
+            width = min(d.n_out - n, <ix>4*VL if d.n_out - n > 3*VL else <ix>2*VL)
+            if width > 2*VL: column_sums(4, rows, delta + n, d.ld, total)
+            elif width > VL: column_sums(2, rows, delta + n, d.ld, total)
+            else: column_sums(1, rows, delta + n, d.ld, total)
+            if mode == ADD:
+                for r in range(width): g[n + r] += total[r]
+            else: memcpy(g + n, total, width*sizeof(real))
             n += width
 
+    cdef double penalty(self) noexcept nogil:
+        """The layers' penalties together, each summed in one order."""
+        cdef Dense* d
+        cdef double total = 0
+        cdef int l
+        for l in range(self.n_layers):
+            d = &self.layers[l]
+            total += penalty_sum(&d.kernel_penalty, d.n_in*d.n_out, self.parameters + d.kernel)
+            if d.use_bias: total += penalty_sum(&d.bias_penalty, d.n_out, self.parameters + d.kernel + d.n_in*d.n_out)
+        return total
+
     cdef void update(self, const Step* step, ix first, ix n, const real* g) noexcept nogil:
-        update(&self.optimizer, step.learning_rate, step.number, first, n, self.parameters, g)
+        update(&self.optimizer, &step.rates, first, n, self.parameters, g)
+
+    cdef inline void set_rates(self, Call* call, ix s, Rates* rates) noexcept nogil:
+        """Of step s of the call's epoch."""
+        cdef ix done = s - call.first_step
+        step_rates(&self.optimizer.h, call.rates[done*call.rate_stride], call.iterations + done + 1, rates)
 
     cdef inline ix update_rows(self, Dense* d) noexcept nogil:
         """Rows of a kernel whose gradient is made, and used, before the next rows'."""
         return max(UPDATE_BLOCK//d.n_out//(16*MR), <ix>1)*16*MR
 
     cdef void kernel_gradients(self, ix base, ix rows, int member, int members, Mode mode, const Step* step, Call* call,
-                               real* work) noexcept nogil:
+                               bint last, real* work) noexcept nogil:
         """A member's rows of each kernel's gradient, and their update while that is in the cache; step NULL: gradients only.
+        The batch's `last` chunk adds the penalties'.
 
         The gradient of a batch of one chunk is used and forgotten: it stays in scratch, which spares the memory of writing it."""
         cdef Dense* d
         cdef int l
-        cdef ix k, k0, k1, end, block
+        cdef ix k, k0, k1, end, block, bias
         cdef real* g
         cdef real* scratch = work + GEMM_WORK
         for l in range(self.n_layers - 1, -1, -1):
@@ -383,11 +453,15 @@ cdef class Engine:
                 end = min(k + block, k1)
                 g = scratch if step and mode == SET else self.gradients + d.kernel + k*d.n_out
                 self.backward_weights(l, base, rows, k, end, mode, g, work)
+                if last: add_penalty_gradient(&d.kernel_penalty, (end - k)*d.n_out, self.parameters + d.kernel + k*d.n_out, g)
                 if step: self.update(step, d.kernel + k*d.n_out, (end - k)*d.n_out, g)
                 elif member == 0: self.look_around(call, rows*(end - k)*d.n_out)
                 k = end
             if d.use_bias and member == l % members:
                 self.backward_bias(l, base, rows, mode)
+                if last:
+                    bias = d.kernel + d.n_in*d.n_out
+                    add_penalty_gradient(&d.bias_penalty, d.n_out, self.parameters + bias, self.gradients + bias)
                 if step: self.update(step, d.kernel + d.n_in*d.n_out, d.n_out, self.gradients + d.kernel + d.n_in*d.n_out)
 
     cdef void update_all(self, int member, int members, const Step* step) noexcept nogil:
@@ -412,10 +486,11 @@ cdef class Engine:
         barrier_wait(&call.barrier)
         return call.leave[place]
 
-    cdef bint backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, const Step* step,
+    cdef bint backward_chunk(self, ix base, ix rows, double scale, int member, int members, Mode mode, bint last, const Step* step,
                              Call* call, real* work) noexcept nogil:
         """Loss, deltas and weight gradients of samples base .. base + rows, whose forward pass this member has made for its
-        share; then the update.  True where the call is to end, with no parameter changed."""
+        share; then the update.  `last`: of the batch, of which a share of `scale` is one sample's; step is given for the
+        last chunk alone.  True where the call is to end, with no parameter changed."""
         cdef ix r0 = base + share(rows, member, members, MR), r1 = base + share(rows, member + 1, members, MR)
         cdef int l
         if self.has_own_loss:                      # of the whole chunk, so that no result depends on the threads
@@ -428,12 +503,15 @@ cdef class Engine:
                 if call.wanted: break
                 self.backward_data(l, r0, r1, rows, work)
                 if member == 0: self.look_around(call, (r1 - r0)*self.layers[l].n_in*self.layers[l].n_out)
+        if last and self.penalized and member == 0: call.loss += self.penalty()/scale      # before any parameter changes
         if self.meet(call, member, 0): return True
-        if step and rows*self.n_parameters > APART:
-            self.kernel_gradients(base, rows, member, members, mode, NULL, call, work)
+        if step and (needs_norm(&self.optimizer.h) or rows*self.n_parameters > APART):
+            self.kernel_gradients(base, rows, member, members, mode, NULL, call, last, work)
             if self.meet(call, member, 1): return True
-            self.update_all(member, members, step)
-        else: self.kernel_gradients(base, rows, member, members, mode, step, call, work)
+            if needs_norm(&self.optimizer.h) and not step.rates.hold:
+                update_pieces(&self.by_norm, &step.rates, member, members, &call.barrier)
+            else: self.update_all(member, members, step)
+        else: self.kernel_gradients(base, rows, member, members, mode, step, call, last, work)
         if member == 0: self.add_losses(base, rows, call)
         return False
 
@@ -447,13 +525,14 @@ cdef class Engine:
         cdef Step step
         cdef double scale
         cdef ix s, c, r0, r1, rows, start
+        cdef bint last
         cdef real* work = self.work + member*self.work_size
+        memset(&step, 0, sizeof(Step))
         for s in range(call.first_step, call.first_step + call.steps):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
-            step.number = call.iterations + (s - call.first_step) + 1
+            if call.train: self.set_rates(call, s, &step.rates)
             scale = 1.0/<double>self.counted(call.order, start, step.rows)
-            step.learning_rate = call.rates[(s - call.first_step)*call.rate_stride] if call.train else 0
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, self.chunk)
@@ -462,8 +541,9 @@ cdef class Engine:
                 if r1 > r0:
                     self.gather(call.order, start + c, r0, r1)
                     self.forward(r0, r1, member, call, work)
-                if self.backward_chunk(0, rows, scale, member, members, ADD if c else SET,
-                                       &step if call.train and c + rows == step.rows else NULL, call, work): return
+                last = c + rows == step.rows
+                if self.backward_chunk(0, rows, scale, member, members, ADD if c else SET, last,
+                                       &step if call.train and last else NULL, call, work): return
                 c += rows
                 if member == 0:
                     if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
@@ -478,7 +558,8 @@ cdef class Engine:
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, self.chunk)
-            if self.backward_chunk(c, rows, scale, member, members, ADD if c else SET, NULL, call, work): return
+            if self.backward_chunk(c, rows, scale, member, members, ADD if c else SET, c + rows == call.samples,
+                                   NULL, call, work): return
             c += rows
             if self.meet(call, member, 2): return
 
@@ -573,7 +654,7 @@ cdef class Engine:
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
         self.forward_rows = self.steps_done = 0
-        self.reserve(min(batch_size, self.chunk, self.samples), threads)
+        self.reserve(max(min(batch_size, self.chunk, self.samples), <ix>2), threads)      # two: see train_single
         call.order = self.draw_order(order_key)
         self.progress = progress
         try:
@@ -611,6 +692,7 @@ cdef class Engine:
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
         self.run(infer_member, &call, threads)
+        if self.penalized: call.loss += self.penalty()*<double>self.counted(NULL, 0, self.samples)
         return call.loss, call.hits
 
     def predict(self, cnp.ndarray out, int threads):
@@ -659,6 +741,23 @@ cdef class Engine:
         return self.forward_rows
 
 
+cdef double penalty_sum(const Penalty* p, ix n, const real* w) noexcept nogil:
+    cdef double total = 0
+    if p.l1 != 0: total += p.l1*absolute_sum(n, w)
+    if p.l2 != 0: total += p.l2*square_sum(n, w, NULL)
+    return total
+
+
+cdef void add_penalty_gradient(const Penalty* p, ix n, const real* w, real* g) noexcept nogil:
+    """g <- g + l1 sign(w) + 2 l2 w; the sign of 0 is 0."""
+    cdef real l1 = R(p.l1), twice_l2 = R(2*p.l2)
+    cdef ix i
+    if p.l2 != 0:
+        for i in range(n): g[i] = fmadd(twice_l2, w[i], g[i])
+    if p.l1 != 0:
+        for i in range(n): g[i] += l1 if w[i] > R(0) else -l1 if w[i] < R(0) else w[i]
+
+
 cdef cnp.ndarray copy_rows(const real* source, ix rows, ix n, ix ld):
     cdef cnp.ndarray out = np.empty((rows, n), DTYPE)
     cdef real* to = <real*>cnp.PyArray_DATA(out)
@@ -681,7 +780,9 @@ cdef inline void* take(char** at, ix n) noexcept nogil:
 cdef int train_member(void* argument, int member, int members) noexcept nogil:
     cdef Call* call = <Call*>argument
     cdef uint64_t mode = flush_subnormals()
-    (<Engine>call.engine).train_member(call, member, members)
+    if call.train and members == 1 and is_tiny(<Engine>call.engine, call): train_tiny(<Engine>call.engine, call)
+    elif call.train and members == 1 and is_single(<Engine>call.engine, call): train_single(<Engine>call.engine, call)
+    else: (<Engine>call.engine).train_member(call, member, members)
     restore_subnormals(mode)
     return 0
 

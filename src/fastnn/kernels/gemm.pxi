@@ -297,7 +297,8 @@ cdef void gemm(ix M, ix N, ix K, const real* A, ix ras, ix cas, const real* B, i
     """C (M, N) = [bias +] A (M, K) B (K, N), then relu or gate; see the head of this file."""
     cdef Tiles t
     cdef ix kc = K, nc, mc, k, n, m, cols, rows, blocks = (K + KC - 1)//KC
-    cdef bint packed = cbs != 1 or (K*N > PACK_FROM and M >= 4*MR), last
+    # The second factor of a gradient (cas != 1) is a padded buffer of ours, whose rows do not collide in the caches.
+    cdef bint packed = cbs != 1 or (K*N > PACK_FROM and M >= 4*MR and cas == 1), last
     cdef const real* b
     cdef real* work_b = work + A_BYTES//<ix>sizeof(real) + SLACK
     if mode == SET and blocks > 1: kc = round_up((K + blocks - 1)//blocks, 8)

@@ -447,8 +447,8 @@ cdef void cosine_similarity_rows(ix rows, ix K, const real* p, const real* y, ix
         unit_y = unit_p = 1
         yy, pp, yp = lane_dot(K, yr, yr), lane_dot(K, pr, pr), lane_dot(K, yr, pr)
         if not isfinite(yy + pp):                     # squares overflow: take a smaller unit
-            if not isfinite(yy): unit_y = ldexp(1.0, -600)
-            if not isfinite(pp): unit_p = ldexp(1.0, -600)
+            if not isfinite(yy): unit_y = 2.409919865102884e-181      # 2^-600
+            if not isfinite(pp): unit_p = 2.409919865102884e-181
             yy = pp = yp = 0
             for j in range(K):
                 u, v = unit_y*<double>yr[j], unit_p*<double>pr[j]

@@ -251,7 +251,8 @@ cdef inline void squared_hinge(const Loss* o, real y, real p, real* value, real*
 
 # ---- the loops ------------------------------------------------------------------------------------------------------------
 
-cdef inline void each(formula of, const Loss* loss, ix n, const real* y, const real* p, real scale, real* value, real* gradient) noexcept nogil:
+cdef inline void each(formula of, const Loss* loss, ix n, const real* y, const real* p, real scale, real* value,
+                      real* gradient) noexcept nogil:
     """value[i] = L(y[i], p[i]), gradient[i] = scale dL/dp[i]."""
     cdef ix i
     cdef real v, g

@@ -18,6 +18,20 @@ cdef inline double lane_sum(ix n, const real* x) noexcept nogil:
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 
 
+cdef double absolute_sum(ix n, const real* x) noexcept nogil:
+    """Sum of |x[i]| in float64: LANES sums, then pairs of them."""
+    cdef double s[LANES]
+    cdef ix i = 0
+    cdef int j
+    for j in range(LANES): s[j] = 0
+    while i < n:
+        for j in range(<int>min(n - i, <ix>LANES)): s[j] += <double>absolute(x[i + j])
+        i += LANES
+    for j in range(8): s[j] += s[j + 8]
+    for j in range(4): s[j] += s[j + 4]
+    return (s[0] + s[2]) + (s[1] + s[3])
+
+
 cdef inline double lane_sum_double(ix n, const double* x) noexcept nogil:
     """The same of float64 values."""
     cdef double s[8]
@@ -37,6 +51,9 @@ cdef inline real dot(ix n, const real* a, const real* b) noexcept nogil:
     cdef real s[LANES]
     cdef ix i = 0
     cdef int j
+    if n <= 4:                                     # the same sum, of what is not 0
+        for j in range(4): s[j] = fmadd(a[j], b[j], R(0)) if j < n else R(0)
+        return (s[0] + s[2]) + (s[1] + s[3])
     for j in range(LANES//VL): acc[j] = vzero()
     while i + LANES <= n:
         for j in range(LANES//VL): acc[j] = vfmadd(vload(a + i + j*VL), vload(b + i + j*VL), acc[j])
@@ -46,6 +63,27 @@ cdef inline real dot(ix n, const real* a, const real* b) noexcept nogil:
     for j in range(8): s[j] += s[j + 8]
     for j in range(4): s[j] += s[j + 4]
     return (s[0] + s[2]) + (s[1] + s[3])
+
+
+cdef inline void column_sums(const int nv, ix rows, const real* x, ix ld, real* out) noexcept nogil:
+    """Sums of nv*VL columns of x over its rows, which lie `ld` apart: four chains, of every fourth row, then pairs of them."""
+    cdef vec s[4][4]
+    cdef ix r
+    cdef int i, j
+    for i in range(4):
+        for j in range(nv): s[i][j] = vzero()
+    for r in range(0, rows - 3, 4):
+        for i in range(4):
+            for j in range(nv): s[i][j] = s[i][j] + vload(x + (r + i)*ld + j*VL)
+    for r in range(rows & ~3, rows):
+        i = <int>(r & 3)
+        if i == 0:
+            for j in range(nv): s[0][j] = s[0][j] + vload(x + r*ld + j*VL)
+        elif i == 1:
+            for j in range(nv): s[1][j] = s[1][j] + vload(x + r*ld + j*VL)
+        else:
+            for j in range(nv): s[2][j] = s[2][j] + vload(x + r*ld + j*VL)
+    for j in range(nv): vstore(out + j*VL, (s[0][j] + s[2][j]) + (s[1][j] + s[3][j]))
 
 
 cdef inline double wide_sum(ix n, const real* x) noexcept nogil:

@@ -1,4 +1,4 @@
-# What core.pyx takes from team.h.
+# A team of threads for one call: what team.h gives, and how work is shared.
 
 cdef extern from "team.h" nogil:
     ctypedef struct team_barrier:
@@ -11,3 +11,8 @@ cdef extern from "team.h" nogil:
     void restore_subnormals(uint64_t)
     enum: MAX_TEAM
     enum: FASTNN_THREADS
+
+
+cdef inline ix share(ix n, int member, int members, ix to) noexcept nogil:
+    """Where a member's share of n things begins; shares begin at multiples of `to`."""
+    return n if member == members else n*member//members//to*to

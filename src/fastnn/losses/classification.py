@@ -289,7 +289,8 @@ class _Margin(CompiledLoss):
 
     def targets(self, y: Any, rows: int, columns: int, dtype: np.dtype, name: str = "y") -> np.ndarray:
         y = super().targets(y, rows, columns, dtype, name)
-        return np.asarray(2 * y - 1) if np.isin(y, (0, 1)).all() else y
+        result: np.ndarray = 2 * y - 1 if np.isin(y, (0, 1)).all() else y
+        return result
 
     def classes(self, y: np.ndarray) -> np.ndarray:
         return super().classes(np.where(y == -1, 0, y))

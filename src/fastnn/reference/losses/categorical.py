@@ -338,7 +338,8 @@ def cosine_similarity(y_true: npt.ArrayLike, y_pred: FloatArray) -> FloatArray:
 
 @np.errstate(all="ignore")
 def cosine_similarity_gradient(y_true: npt.ArrayLike, y_pred: FloatArray) -> FloatArray:
-    """Gradient of ``cosine_similarity``: (p (y·p)/(p·p) - y) / (abs(y) abs(p)); where abs(p) < ε without the p.
+    """Gradient of ``cosine_similarity``: (p (y·p)/(p·p) - y) / (abs(y) abs(p)), without the first term where
+    abs(p) < ε.
 
     Parameters
     ----------

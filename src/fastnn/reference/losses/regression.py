@@ -188,8 +188,8 @@ def huber(y_true: npt.ArrayLike, y_pred: FloatArray, delta: float = 1.0) -> Floa
     ndarray, shape (N,)
         One loss per sample.
     """
-    e, delta = np.abs(y_pred - np.asarray(y_true, dtype=y_pred.dtype)), y_pred.dtype.type(delta)
-    return np.mean(np.where(e <= delta, e**2 / 2, delta * (e - delta / 2)), axis=-1)
+    e, d = np.abs(y_pred - np.asarray(y_true, dtype=y_pred.dtype)), y_pred.dtype.type(delta)
+    return np.mean(np.where(e <= d, e**2 / 2, d * (e - d / 2)), axis=-1)
 
 
 @np.errstate(all="ignore")
@@ -263,8 +263,8 @@ def quantile(y_true: npt.ArrayLike, y_pred: FloatArray, q: float = 0.5) -> Float
     ndarray, shape (N,)
         One loss per sample.
     """
-    e, q = np.asarray(y_true, dtype=y_pred.dtype) - y_pred, y_pred.dtype.type(q)
-    return np.mean(np.maximum(q * e, (q - 1) * e), axis=-1)
+    e, r = np.asarray(y_true, dtype=y_pred.dtype) - y_pred, y_pred.dtype.type(q)
+    return np.mean(np.maximum(r * e, (r - 1) * e), axis=-1)
 
 
 @np.errstate(all="ignore")
@@ -280,8 +280,8 @@ def quantile_gradient(y_true: npt.ArrayLike, y_pred: FloatArray, q: float = 0.5)
     -------
     ndarray, shape (N, K)
     """
-    e, q = np.asarray(y_true, dtype=y_pred.dtype) - y_pred, y_pred.dtype.type(q)
-    return np.where(e > 0, -q * np.sign(e), (q - 1) * np.sign(e)) / y_pred.shape[-1]
+    e, r = np.asarray(y_true, dtype=y_pred.dtype) - y_pred, y_pred.dtype.type(q)
+    return np.where(e > 0, -r * np.sign(e), (r - 1) * np.sign(e)) / y_pred.shape[-1]
 
 
 @np.errstate(all="ignore")
