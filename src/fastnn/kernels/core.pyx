@@ -203,8 +203,9 @@ cdef class LossKernel:
         if job.blocks > 64:
             sums = np.empty(job.blocks)
             job.sums = <double*>cnp.PyArray_DATA(sums)
-        if job.K > BLOCK and job.gradient == NULL:
-            scratch = np.empty(threads*job.K, DTYPE)
+        job.streams = STREAMS and job.gradient != NULL and n*<ix>sizeof(real) >= STREAMED
+        if job.K > BLOCK and (job.gradient == NULL or job.streams):
+            scratch = np.empty(threads*(LINE + job.K), DTYPE)
             job.scratch = <real*>cnp.PyArray_DATA(scratch)
         if (job.loss.kind == HINGE or job.loss.kind == SQUARED_HINGE) and all_binary(n, job.y):
             job.loss.label_scale, job.loss.label_shift = R(2), R(-1)
@@ -215,6 +216,7 @@ cdef class LossKernel:
 
 cdef enum:
     PARALLEL = 1000000         # elements from which two threads may pay
+    STREAMED = 4194304         # bytes of a gradient that, with what it is made from, does not fit into caches
 
 
 cdef inline bint is_ready(cnp.ndarray a):

@@ -53,6 +53,7 @@ cdef struct Loss:
 cdef enum:
     SEGMENT = 1024                          # elements whose losses are held at once
     ROW_BLOCK = 64                          # rows whose logarithms are taken at once
+    STREAMED_AT_ONCE = 256                  # elements of a gradient
 
 include "losses_elementwise.pxi"
 include "losses_classes.pxi"
@@ -112,10 +113,11 @@ cdef struct CostJob:
     double scale
     double* per_sample         # or NULL
     real* gradient             # or NULL
+    bint streams               # it goes past the caches
     ix block                   # rows
     ix blocks
     double* sums               # one for each block
-    real* scratch              # of max(K, BLOCK) elements for each member, where it needs more than a block on its stack
+    real* scratch              # of LINE + K elements for each member, where that is more than it has on its stack
     team_barrier barrier
 
 cdef enum:
@@ -125,26 +127,34 @@ cdef enum:
 cdef void cost_of_blocks(CostJob* job, ix first, ix last, real* scratch) noexcept nogil:
     cdef double values[BLOCK]
     cdef double* per_sample
-    cdef real* g
-    cdef ix b, r, n, K = job.K
+    cdef real* there
+    cdef real* past_caches
+    cdef ix b, r, n, held = 0, K = job.K
     cdef bint flat = is_elementwise(&job.loss) and job.per_sample == NULL and job.weights == NULL and K <= BLOCK
     for b in range(first, last):
         r = b*job.block
         n = min(job.rows - r, job.block)
-        g = job.gradient + r*K if job.gradient else scratch
-        if flat: job.sums[b] = elementwise_sum(&job.loss, n*K, K, job.p + r*K, job.y + r*K, job.scale, g)
-        else:
-            per_sample = job.per_sample + r if job.per_sample else values
-            loss_rows(&job.loss, n, K, job.p + r*K, job.y + r*K if job.y else NULL, job.labels + r if job.labels else NULL,
-                      job.weights + r if job.weights else NULL, K, job.scale, per_sample, g)
-            job.sums[b] = lane_sum_double(n, per_sample)
+        there = job.gradient + r*K if job.gradient and not job.streams else scratch
+        past_caches = job.gradient + r*K if job.streams else NULL
+        if flat:
+            job.sums[b] = elementwise_sum(&job.loss, n*K, K, job.p + r*K, job.y + r*K, job.scale, there, past_caches, &held)
+            continue
+        per_sample = job.per_sample + r if job.per_sample else values
+        loss_rows(&job.loss, n, K, job.p + r*K, job.y + r*K if job.y else NULL, job.labels + r if job.labels else NULL,
+                  job.weights + r if job.weights else NULL, K, job.scale, per_sample, there)
+        job.sums[b] = lane_sum_double(n, per_sample)
+        if past_caches: held = stream(past_caches, scratch, held, n*K)
+    if job.streams:
+        past_caches = job.gradient + min(job.rows, last*job.block)*K
+        for r in range(-held, 0): past_caches[r] = scratch[r]
+        stream_fence()
 
 
 cdef int cost_member(void* argument, int member, int members) noexcept nogil:
     cdef CostJob* job = <CostJob*>argument
-    cdef real block[BLOCK]
+    cdef real block[LINE + BLOCK]
     cost_of_blocks(job, job.blocks*member//members, job.blocks*(member + 1)//members,
-                   job.scratch + member*job.K if job.scratch else block)
+                   LINE + (job.scratch + member*(LINE + job.K) if job.scratch else block))
     return 0
 
 

@@ -316,9 +316,19 @@ cdef void elementwise_rows(const Loss* loss, ix rows, ix K, const real* p, const
             per_sample[r] = s/divisor
 
 
-cdef double elementwise_sum(const Loss* loss, ix n, ix K, const real* p, const real* y, double scale, real* gradient) noexcept nogil:
-    """Sum of the losses of n elements, rows of K without weights or padding; n is at most SEGMENT."""
+cdef double elementwise_sum(const Loss* loss, ix n, ix K, const real* p, const real* y, double scale, real* gradient, real* past_caches,
+                            ix* held) noexcept nogil:
+    """Sum of the losses of n elements, rows of K without weights or padding; n is at most SEGMENT.  Where `past_caches` is not
+    NULL, the gradient goes there (see `stream`, also for `held`), by way of `gradient`."""
     cdef real value[SEGMENT]
     cdef double divisor = row_divisor(loss, K)
-    elementwise(loss, n, y, p, R(scale/divisor), value, gradient)
+    cdef real c = R(scale/divisor)
+    cdef ix i = 0, m
+    if past_caches == NULL: elementwise(loss, n, y, p, c, value, gradient)
+    else:
+        while i < n:                               # in short turns, so that memory reads and writes all the time
+            m = min(n - i, <ix>STREAMED_AT_ONCE)
+            elementwise(loss, m, y + i, p + i, c, value + i, gradient)
+            held[0] = stream(past_caches + i, gradient, held[0], m)
+            i += m
     return wide_sum(n, value)/divisor
