@@ -55,11 +55,11 @@ def test_what_a_dense_layer_is_made_of() -> None:
         (lambda: Input((0,)), ValueError, r"shape\[0\] is 0, expected at least 1"),
         (lambda: Input((2.5,)), TypeError, r"shape\[0\] is 2\.5, expected an integer"),
         (lambda: Input((None,)), TypeError, r"shape\[0\] is None, expected an integer"),
-        (lambda: Input(()), ValueError, r"shape is \(\), expected a tuple of one number of features, such as \(64,\)"),
-        (lambda: Input((8, 8)), ValueError, r"shape is \(8, 8\), expected a tuple of one number of features"),
-        (lambda: Input(64), TypeError, r"shape is 64, expected a tuple of one number of features, such as \(64,\)"),
-        (lambda: Input("64"), TypeError, r"shape is '64', expected a tuple of one number of features"),
-        (lambda: Input(None), TypeError, r"shape is None, expected a tuple of one number of features"),
+        (lambda: Input(()), ValueError, r"shape is \(\), expected a tuple such as \(64,\)"),
+        (lambda: Input((8, 0)), ValueError, r"shape\[1\] is 0, expected at least 1"),
+        (lambda: Input(64), TypeError, r"shape is 64, expected a tuple such as \(64,\)"),
+        (lambda: Input("64"), TypeError, r"shape is '64', expected a tuple such as \(64,\)"),
+        (lambda: Input(None), TypeError, r"shape is None, expected a tuple such as \(64,\)"),
     ],
 )
 def test_what_makes_no_layer(make: Callable[[], Any], error: type[Exception], message: str) -> None:

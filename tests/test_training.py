@@ -540,3 +540,38 @@ def test_tiny_losses_keep_their_digits() -> None:
     model.compile(loss="sparse_categorical_crossentropy")
     model.set_weights([np.zeros((1, 2)), np.array([40.0, 0.0])])
     assert model.evaluate(np.zeros((3, 1)), np.zeros(3, int)) == pytest.approx(np.exp(-40), rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize(
+    ("activation", "loss"), [("sigmoid", "binary_crossentropy"), ("linear", "mse"), ("sigmoid", "mse")]
+)
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+def test_losses_of_tiny_networks_add_up(activation: str, loss: str, hidden: str, batch_size: int) -> None:
+    # Of one output they are computed many steps at once, later: as single steps report them, in the same order.
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(203, 2)), rng.integers(0, 2, 203)
+
+    def make() -> Sequential:
+        model = Sequential([layers.Input((2,)), layers.Dense(3, hidden), layers.Dense(1, activation)], seed=2)
+        model.compile(optimizers.SGD(0.3), loss, metrics=["binary_accuracy"])
+        return model
+
+    fitted, by_hand = make(), make()
+    history = fitted.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
+    batches = [slice(i, i + batch_size) for i in range(0, len(x), batch_size)]
+    steps = np.array([by_hand.train_on_batch(x[b], y[b]) for b in batches])
+    np.testing.assert_array_equal(fitted.parameters, by_hand.parameters)
+    sizes = [len(x[b]) for b in batches]
+    np.testing.assert_allclose(history["loss"], [np.average(steps[:, 0], weights=sizes)], rtol=1e-12)
+    np.testing.assert_allclose(history["binary_accuracy"], [np.average(steps[:, 1], weights=sizes)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [0, 63, 64, 100, 129])
+def test_the_first_bad_step_of_a_tiny_network(bad: int) -> None:
+    x, y = np.zeros((130, 2)), np.zeros(130)
+    x[bad] = np.nan
+    model = Sequential([layers.Input((2,)), layers.Dense(3, "tanh"), layers.Dense(1)], seed=2)
+    model.compile(optimizers.SGD(0.0625), "mse")
+    with pytest.warns(RuntimeWarning, match=rf"the loss turned nan in epoch 1, step {bad + 1}$"):
+        model.fit(x, y, batch_size=1, shuffle=False, verbose=0)

@@ -30,9 +30,10 @@ class Activation:
     formula : str
     """
 
-    def __init__(self, name: str, code: int, formula: str, elementwise: bool = True) -> None:
+    def __init__(self, name: str, code: int, formula: str, elementwise: bool = True, alpha: float = 0.0) -> None:
         self.name = name
         self.code = code  # of the kernel
+        self.alpha = alpha  # of the function, where it has a parameter
         self.formula = formula
         self.elementwise = elementwise
         self.__doc__ = f"{name}: {formula}"
@@ -63,7 +64,7 @@ class Activation:
         if out is not None:
             validation.output("out", out, z)
         result = z.copy()
-        core(dtype).activation(self.code, result, self._row(z))
+        core(dtype).activation(self.code, self.alpha, result, self._row(z))
         if out is None:
             return result
         out[...] = result
@@ -96,7 +97,7 @@ class Activation:
         if out is not None:
             validation.output("out", out, a)
         d = d.copy()
-        core(a.dtype).activation_backward(self.code, a, d, self._row(a))
+        core(a.dtype).activation_backward(self.code, self.alpha, a, d, self._row(a))
         if out is None:
             return d
         out[...] = d
@@ -135,3 +136,8 @@ def get(identifier: str | Activation | None) -> Activation:
 
 def _named(name: str) -> Activation:
     return _NAMED[name]
+
+
+def serialize(activation: Activation) -> str:
+    """The name."""
+    return activation.name

@@ -317,12 +317,19 @@ _NAMED = {
 }
 
 
-def get(identifier: str | Initializer | type[Initializer]) -> Initializer:
-    """The initializer of a name, such as glorot_uniform, he_normal or zeros.
+def get(identifier: str | dict[str, Any] | Initializer | type[Initializer]) -> Initializer:
+    """The initializer of a name, such as glorot_uniform, he_normal or zeros, or of what `serialize` returned.
 
     Raises
     ------
     ValueError, TypeError
         For an unknown name, or anything else.
     """
+    if isinstance(identifier, dict):
+        return validation.from_serialized("initializer", identifier, Initializer, _NAMED.values())
     return validation.lookup("initializer", identifier, Initializer, _NAMED)
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """Class and configuration, as JSON can hold them."""
+    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

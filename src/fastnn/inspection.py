@@ -91,6 +91,9 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
     -----
     Outputs, loss, gradients and update come from the kernels that `Sequential.fit` runs.
     """
+    dense = [layer for layer in model.layers if isinstance(layer, Dense)]
+    if len(dense) < len(model.layers):
+        raise ValueError(f"model has {len(model.layers) - len(dense)} layers that are no Dense, expected only such")
     if model.optimizer is None or model.loss is None:
         raise ValueError("model is not compiled: call model.compile(optimizer=..., loss=...) first")
     x = np.asarray(x, dtype=model.dtype)
@@ -108,11 +111,11 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
     gradients = model.gradients.copy()
     model.gradients[:] = kept
     optimizer, updated = copy.deepcopy(model.optimizer), model.parameters.copy()
-    optimizer.expect(updated, [array.size for array in model.get_weights()])
+    optimizer.expect(updated, [array.size for array in model.trainable_weights])
     optimizer.apply(gradients, updated)
 
-    units = _name_units(model.layers)
-    forward, backward = _trace_layers(model.layers, units, x[0], gradients)
+    units = _name_units(dense)
+    forward, backward = _trace_layers(dense, units, x[0], gradients)
     parameters = [parameter for layer_units in units for unit in layer_units for parameter in unit.parameters]
     inputs = zip([f"x{i}" for i in range(1, x.size + 1)], x.flat, strict=True)
     targets = zip(_output_names("y", y.size), y.flat, strict=True)
@@ -320,6 +323,5 @@ def check_gradients(
 def _parameter_shapes(model: Sequential) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield name and shape of every parameter array, in the order of the flat vector."""
     for layer in model.layers:
-        yield f"{layer.name}.kernel", layer.kernel.shape
-        if layer.bias is not None:
-            yield f"{layer.name}.bias", layer.bias.shape
+        for name, array in zip(layer.weight_names, layer.trainable_weights, strict=False):
+            yield f"{layer.name}.{name}", array.shape

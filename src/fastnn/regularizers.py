@@ -95,8 +95,8 @@ class L1L2(Regularizer):
         self.l2 = validation.number("l2", l2, low=0)
 
 
-def get(identifier: str | Regularizer | type[Regularizer] | None) -> Regularizer | None:
-    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; or None.
+def get(identifier: str | dict[str, Any] | Regularizer | type[Regularizer] | None) -> Regularizer | None:
+    """The regularizer of a name, with its defaults: l1, l2 or l1_l2; of what `serialize` returned; or None.
 
     Raises
     ------
@@ -106,4 +106,13 @@ def get(identifier: str | Regularizer | type[Regularizer] | None) -> Regularizer
     if identifier is None:
         return None
     named = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+    if isinstance(identifier, dict):
+        return validation.from_serialized("regularizer", identifier, Regularizer, named.values())
     return validation.lookup("regularizer", identifier, Regularizer, named)
+
+
+def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
+    """Class and configuration, as JSON can hold them; None stays None."""
+    if regularizer is None:
+        return None
+    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}

@@ -253,6 +253,16 @@ def lookup(name: str, value: Any, kind: type[T], named: Mapping[str, Callable[[]
     return named[value]()
 
 
+def from_serialized(name: str, value: dict[str, Any], kind: type[T], classes: Iterable[Any]) -> T:
+    """An object of `kind`, of the class and configuration that a `serialize` returned."""
+    known = {cls.__name__: cls for cls in classes}
+    if value.get("class_name") not in known or not isinstance(value.get("config"), dict):
+        raise ValueError(f"{name} is {value!r}, expected a class_name of {', '.join(known)}, and its config")
+    result = known[value["class_name"]].from_config(value["config"])
+    assert isinstance(result, kind)
+    return result
+
+
 def floating(name: str, value: Any) -> np.dtype:
     """The dtype to compute in with this value: its own where that is float32 or float64, float64 otherwise."""
     dtype = real(name, value, "real numbers").dtype.newbyteorder("=")

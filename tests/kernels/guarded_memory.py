@@ -70,8 +70,8 @@ def run(core: ModuleType, at_the_end: bool) -> None:
         for name in core.ELEMENTARY:
             core.elementary(name, new(n), new(n))
         for code in range(5):
-            core.activation(code, new(3, n), n)
-            core.activation_backward(code, new(3, n), new(3, n), n)
+            core.activation(code, 0.0, new(3, n), n)
+            core.activation_backward(code, 0.0, new(3, n), new(3, n), n)
         for rule, states in core.UPDATE_RULES:
             for options in ({}, ALL_OPTIONS):
                 state = tuple(new(n) for _ in range(states + len(options) // 2))

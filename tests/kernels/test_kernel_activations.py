@@ -19,13 +19,13 @@ WIDE = np.longdouble
 def forward(core: ModuleType, code: int, z: np.ndarray) -> np.ndarray:
     """f(z) over the last axis."""
     a = z.copy()
-    core.activation(code, a, z.shape[-1])
+    core.activation(code, 0.0, a, z.shape[-1])
     return a
 
 
 def backward(core: ModuleType, code: int, a: np.ndarray, upstream: np.ndarray) -> np.ndarray:
     d = upstream.copy()
-    core.activation_backward(code, a, d, a.shape[-1])
+    core.activation_backward(code, 0.0, a, d, a.shape[-1])
     return d
 
 

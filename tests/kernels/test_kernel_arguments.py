@@ -57,11 +57,13 @@ LOSS_ARRAYS = (
 )
 CALLS = {
     "activation": Call(
-        "activation", lambda dtype: {"kind": 2, "z": np.ones((3, 4), dtype), "n": 4}, (Argument("z", True),)
+        "activation",
+        lambda dtype: {"kind": 2, "alpha": 0.0, "z": np.ones((3, 4), dtype), "n": 4},
+        (Argument("z", True),),
     ),
     "activation_backward": Call(
         "activation_backward",
-        lambda dtype: {"kind": 2, "a": np.ones((3, 4), dtype), "d": np.ones((3, 4), dtype), "n": 4},
+        lambda dtype: {"kind": 2, "alpha": 0.0, "a": np.ones((3, 4), dtype), "d": np.ones((3, 4), dtype), "n": 4},
         (Argument("a", False), Argument("d", True)),
     ),
     "loss of rows": Call("loss", loss(ones(3, 4), 3), (Argument("y", False), *LOSS_ARRAYS)),

@@ -54,7 +54,7 @@ cdef void softmax_row(ix K, real* z) noexcept nogil:
     for j in range(K): z[j] *= scale
 
 
-cdef void activate(int activation, ix rows, ix K, real* z, ix ld) noexcept nogil:
+cdef void activate(int activation, real alpha, ix rows, ix K, real* z, ix ld) noexcept nogil:
     """z <- f(z)."""
     cdef ix i, n = rows*ld if rows else 0
     if activation == RELU:
@@ -67,7 +67,7 @@ cdef void activate(int activation, ix rows, ix K, real* z, ix ld) noexcept nogil
         for i in range(rows): softmax_row(K, z + i*ld)
 
 
-cdef void activation_gradient(int activation, ix rows, ix K, const real* a, real* d, ix ld) noexcept nogil:
+cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const real* a, real* d, ix ld) noexcept nogil:
     """d <- d f'(z), where d is the gradient with respect to a = f(z); both have rows `ld` apart.
 
     f'(z) from a: relu [not a <= 0], sigmoid a(1 - a), tanh (1 - a)(1 + a); softmax's Jacobian gives a(d - sum(a d))."""
@@ -83,3 +83,11 @@ cdef void activation_gradient(int activation, ix rows, ix K, const real* a, real
         for i in range(rows):
             s = dot(K, a + i*ld, d + i*ld)
             for j in range(K): d[i*ld + j] = a[i*ld + j]*(d[i*ld + j] - s)
+
+
+cdef inline bint keeps_slope(int activation) noexcept nogil:
+    return False
+
+
+cdef void activate_keeping_slope(int activation, real alpha, ix rows, ix K, real* z, real* slope, ix ld) noexcept nogil:
+    pass

@@ -25,6 +25,7 @@ include "team.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
 include "random.pxi"
+include "layers.pxi"
 include "pieces.pxi"
 
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
@@ -253,6 +254,7 @@ cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noex
     return not outside
 
 
+include "network.pxi"
 include "engine.pxi"
 include "updater.pxi"
 include "single.pxi"
@@ -265,20 +267,20 @@ MAX_THREADS = <int>MAX_TEAM
 
 # ---- the kernels on their own ------------------------------------------------------------------------------------------
 
-def activation(int kind, cnp.ndarray z, Py_ssize_t n):
+def activation(int kind, double alpha, cnp.ndarray z, Py_ssize_t n):
     """z <- f(z) in place, over rows of n elements."""
     cdef real* p = <real*>writable(z, "z")
     cdef ix rows = z.size//n if n else 0
-    with nogil: activate(kind, rows, n, p, n)
+    with nogil: activate(kind, R(alpha), rows, n, p, n)
 
 
-def activation_backward(int kind, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
+def activation_backward(int kind, double alpha, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     """d <- d f'(z) in place, from a = f(z)."""
     cdef const real* p = <const real*>readable(a, "a")
     cdef real* q = <real*>writable(d, "d")
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
-    with nogil: activation_gradient(kind, rows, n, p, q, n)
+    with nogil: activation_gradient(kind, R(alpha), rows, n, p, q, n)
 
 
 def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):

@@ -305,6 +305,25 @@ cdef void elementwise(const Loss* o, ix n, const real* y, const real* p, real c,
     elif o.kind == SQUARED_HINGE: each(squared_hinge, o, n, y, p, c, value, gradient)
 
 
+cdef inline void each_gradient(formula of, const Loss* loss, ix n, const real* y, const real* p, real scale,
+                               real* gradient) noexcept nogil:
+    cdef ix i
+    cdef real v, g
+    for i in range(n):
+        of(loss, y[i], p[i], &v, &g)
+        gradient[i] = scale*g
+
+
+cdef inline bint has_gradient_alone(const Loss* o) noexcept nogil:
+    return o.kind == MEAN_SQUARED_ERROR or o.kind == BINARY_CROSSENTROPY_FROM_LOGITS
+
+
+cdef inline void gradient_alone(const Loss* o, ix n, const real* y, const real* p, real c, real* gradient) noexcept nogil:
+    """What elementwise() makes of the gradient, for steps so small that the value, a logarithm, takes a fifth of one."""
+    if o.kind == MEAN_SQUARED_ERROR: each_gradient(squared_error, o, n, y, p, c, gradient)
+    else: each_gradient(binary_crossentropy_from_logits, o, n, y, p, c, gradient)
+
+
 cdef inline double row_divisor(const Loss* loss, ix K) noexcept nogil:
     """A sample's loss is the mean of its outputs', and of a divergence their sum."""
     return 1 if loss.kind == KL_DIVERGENCE else <double>K

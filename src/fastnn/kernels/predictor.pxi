@@ -20,6 +20,7 @@ cdef class Predictor:
     cdef ix n_in
     cdef ix multiply_adds
     cdef real* buffer[2]       # of the layers' outputs, which take turns
+    cdef real* scale           # of a batch normalization
     cdef real* work
     cdef real* out
     cdef object arena
@@ -34,11 +35,14 @@ cdef class Predictor:
         self.n_in = engine.layers[0].n_in
         self.type_number = DTYPE.num
         for i in range(engine.n_layers):
+            if engine.layers[i].kind == OWN:
+                raise ValueError(f"layer {engine.own_layers[i].name!r} is made in Python, expected compiled ones alone: use predict")
             widest = max(widest, engine.layers[i].ld)
             self.multiply_adds += rows*engine.layers[i].n_in*engine.layers[i].n_out
-        self.arena = aligned(2*(rows*widest + 2*LINE))
+        self.arena = aligned(2*(rows*widest + 2*LINE) + widest)
         self.buffer[0] = <real*>cnp.PyArray_DATA(self.arena)
         self.buffer[1] = self.buffer[0] + round_up(rows*widest, LINE) + LINE
+        self.scale = self.buffer[1] + round_up(rows*widest, LINE) + LINE
         self.scratch = aligned(GEMM_WORK)
         self.work = <real*>cnp.PyArray_DATA(self.scratch)
         self.output = np.zeros((rows, n_out), DTYPE)
@@ -46,24 +50,24 @@ cdef class Predictor:
         self.out = <real*>cnp.PyArray_DATA(self.output)
 
     cdef void forward(self, const real* x) noexcept nogil:
-        cdef Dense* d
+        cdef Layer* d
+        cdef const real* parameters = self.engine.parameters
         cdef const real* a = x
-        cdef const real* kernel
-        cdef const real* bias
         cdef real* z
-        cdef ix lda = self.n_in, r
+        cdef ix lda = self.n_in, r, n_out = self.engine.layers[self.engine.n_layers - 1].n_out
         cdef int l
         for l in range(self.engine.n_layers):
             d = &self.engine.layers[l]
-            kernel = self.engine.parameters + d.kernel
-            bias = kernel + d.n_in*d.n_out if d.use_bias else NULL
-            z = self.buffer[l & 1]
-            if self.rows == 1 or d.n_out == 1:
-                for r in range(self.rows): preactivate_row(d, self.engine.parameters, a + r*lda, z + r*d.ld)
-            else: gemm(self.rows, d.n_out, d.n_in, a, lda, 1, kernel, d.n_out, 1, z, d.ld, bias, SET, False, NULL, self.work)
-            activate(d.activation, self.rows, d.n_out, z, d.ld)
+            if d.kind == DROPOUT: continue
+            z = self.buffer[0] if a == self.buffer[1] else self.buffer[1]
+            if d.kind == DENSE and (self.rows == 1 or d.n_out == 1):
+                for r in range(self.rows): preactivate_row(d, parameters, a + r*lda, z + r*d.ld)
+            else:
+                if d.kind == BATCH_NORM: moving_statistics(d.n_out, d.moving[1], gamma_of(d, parameters), d.epsilon, self.scale)
+                layer_rows(d, parameters, self.scale, self.rows, a, lda, z, NULL, False, self.work)
+            activate(d.activation, d.alpha, self.rows, d.n_out, z, d.ld)
             a, lda = z, d.ld
-        for r in range(self.rows): memcpy(self.out + r*d.n_out, a + r*lda, d.n_out*sizeof(real))
+        for r in range(self.rows): memcpy(self.out + r*n_out, a + r*lda, n_out*sizeof(real))
 
     def __call__(self, x):
         cdef const real* p

@@ -2,7 +2,8 @@
 # give four words.  Nothing is carried from one number to the next, so no thread count and no restart changes them.
 
 cdef enum Stream:
-    SHUFFLE = 0        # last word of the counter: who is asking
+    SHUFFLE = 0        # last word of the counter, its last four bits: who is asking
+    DROPOUT_STREAM = 1
 
 cdef inline void philox(uint32_t* c, uint64_t key) noexcept nogil:
     """Turn the counter c[0..3] into four random words."""

@@ -67,7 +67,7 @@ cdef inline void sgd_rows(ix K, ix N, const real* a, const real* d, real rate, r
 cdef void kernel_step(Engine e, int l, ix row, const Rates* rates, const real* next_a, real* next_z, real* work) noexcept nogil:
     """Gradient and update of layer l's kernel and bias from one sample; and where next_a is given, next_z <- bias + next_a W
     with what they have become."""
-    cdef Dense* d = &e.layers[l]
+    cdef Layer* d = &e.layers[l]
     cdef const real* a = layer_input(e, l, row)
     cdef const real* delta = d.delta + row*d.ld
     cdef ix k = 0, rows, block = max(ROW_BLOCK_ELEMENTS//d.n_out, <ix>1), n = d.n_in*d.n_out
@@ -91,7 +91,7 @@ cdef inline const real* layer_input(Engine e, int l, ix row) noexcept nogil:
     return e.layers[l - 1].output + row*e.layers[l - 1].ld if l else e.input + row*e.input_ld
 
 
-cdef inline void start_row(const Dense* d, const real* bias, real* z) noexcept nogil:
+cdef inline void start_row(const Layer* d, const real* bias, real* z) noexcept nogil:
     """z <- bias, or 0."""
     cdef ix j
     if d.use_bias:
@@ -100,7 +100,7 @@ cdef inline void start_row(const Dense* d, const real* bias, real* z) noexcept n
         for j in range(d.n_out): z[j] = R(0)
 
 
-cdef inline void preactivate_row(const Dense* d, const real* parameters, const real* a, real* z) noexcept nogil:
+cdef inline void preactivate_row(const Layer* d, const real* parameters, const real* a, real* z) noexcept nogil:
     """z <- a W + bias, for one row a of the layer's input."""
     cdef const real* kernel = parameters + d.kernel
     cdef const real* bias = kernel + d.n_in*d.n_out
@@ -111,7 +111,8 @@ cdef inline void preactivate_row(const Dense* d, const real* parameters, const r
 
 
 cdef bint is_single(Engine e, Call* call) noexcept nogil:
-    return call.batch == 1 and not needs_norm(&e.optimizer.h) and not e.penalized and not e.has_own_loss and not e.loss.ignores
+    if call.batch != 1 or needs_norm(&e.optimizer.h) or call.predictions or not e.dense_only: return False
+    return not (e.penalized or e.has_own_loss or e.loss.ignores)
 
 
 cdef void train_single(Engine e, Call* call) noexcept nogil:
@@ -119,7 +120,7 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
     cdef ix s, row, next_row, end = call.first_step + call.steps
     cdef int l
     cdef Rates rates
-    cdef Dense* d
+    cdef Layer* d
     cdef real* work = e.work
     cdef bint ahead = e.layers[0].n_out > 1        # the first layer's z is made with the update of the sample before
     memset(&rates, 0, sizeof(Rates))
@@ -132,9 +133,9 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
         for l in range(e.n_layers):
             d = &e.layers[l]
             if l or not ahead: preactivate_row(d, e.parameters, layer_input(e, l, row), d.output + row*d.ld)
-            if l + 1 < e.n_layers or not e.fused: activate(d.activation, 1, d.n_out, d.output + row*d.ld, d.ld)
+            if l + 1 < e.n_layers or not e.fused: activate(d.activation, d.alpha, 1, d.n_out, d.output + row*d.ld, d.ld)
         e.loss_and_delta(row, row + 1, 1)
-        for l in range(e.n_layers - 1, 0, -1): e.backward_data(l, row, row + 1, 1, work)
+        for l in range(e.n_layers - 1, 0, -1): e.backward_dense(l, row, row + 1, 1, work)
         for l in range(e.n_layers - 1, 0, -1): kernel_step(e, l, row, &rates, NULL, NULL, work)
         if s + 1 < end: e.gather(call.order, s + 1 - next_row, next_row, next_row + 1)
         if ahead and s + 1 < end:

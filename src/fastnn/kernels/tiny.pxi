@@ -12,9 +12,24 @@ cdef enum:
     TINY_PAUSE = 64            # steps between looks at the clock
 
 
+cdef struct Late:              # losses of the steps since the last pause, not computed yet: many at once take less time
+    bint on
+    int steps
+    ix rows                    # of all of them
+    ix step_rows[TINY_PAUSE]
+    real p[TINY_PAUSE*TINY_ROWS]
+    real y[TINY_PAUSE*TINY_ROWS]
+    double loss[TINY_PAUSE*TINY_ROWS]
+    double hits[TINY_PAUSE*TINY_ROWS]
+    real scratch[TINY_PAUSE*TINY_ROWS]
+
+
 cdef struct TinyLayer:
     ix n_in
     ix n_out
+    bint use_bias
+    int activation
+    real alpha
     ix lda
     ix ld
     const real* input
@@ -27,7 +42,7 @@ cdef struct TinyLayer:
 cdef bint is_tiny(Engine e, Call* call) noexcept nogil:
     cdef int l
     if call.batch > TINY_ROWS or not is_plain_sgd(&e.optimizer) or e.penalized or e.n_layers > TINY_LAYERS: return False
-    if e.has_own_loss or e.loss.ignores: return False
+    if e.has_own_loss or e.loss.ignores or call.predictions or not e.dense_only: return False
     if e.layers[0].n_in > TINY_INPUTS or e.layers[0].n_out == 1: return False
     for l in range(e.n_layers):
         if e.layers[l].n_out > VL: return False
@@ -53,21 +68,143 @@ cdef void tiny_kernels(Engine e, TinyLayer* t, bint back) noexcept nogil:
             from_here += n
 
 
+cdef inline void sigmoid_vector(real* z) noexcept nogil:
+    """What activate() makes of one vector; inlined, since a call and its cases take as long."""
+    cdef int j
+    for j in range(VL): z[j] = sigmoid_(z[j])
+
+
+cdef inline void sigmoid_vector_gradient(const real* a, real* d) noexcept nogil:
+    cdef int j
+    for j in range(VL): d[j] *= a[j]*(R(1) - a[j])
+
+
+cdef inline bint can_be_late(Engine e) noexcept nogil:
+    cdef Layer* last = &e.layers[e.n_layers - 1]
+    return last.n_out == 1 and (e.fused or last.activation == LINEAR) and has_gradient_alone(&e.loss) and e.sample_weight == NULL
+
+
+cdef void settle(Engine e, Late* late, Call* call) noexcept nogil:
+    """Losses and accuracies of the steps that end with call.steps_done, in their order."""
+    cdef ix r = 0, done = call.steps_done - late.steps
+    cdef int s
+    elementwise_rows(&e.loss, late.rows, 1, late.p, late.y, 1, 1, late.loss, late.scratch)
+    if e.loss.accuracy: accuracy_rows(&e.loss, late.rows, 1, late.p, late.y, NULL, 1, late.hits)
+    for s in range(late.steps):
+        call.loss += lane_sum_double(late.step_rows[s], late.loss + r)
+        if e.loss.accuracy: call.hits += lane_sum_double(late.step_rows[s], late.hits + r)
+        if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = call.first_step + done + s
+        r += late.step_rows[s]
+    late.steps, late.rows = 0, 0
+
+
+cdef inline void tiny_forward(Engine e, TinyLayer* t, int n_layers, const real** row, ix rows) noexcept nogil:
+    cdef TinyLayer* d
+    cdef const real* x
+    cdef vec acc
+    cdef ix r, k
+    cdef int l
+    for l in range(n_layers):
+        d = &t[l]
+        if d.n_out == 1:
+            for r in range(rows): d.output[r] = dot(d.n_in, d.input + r*d.lda, d.kernel) + d.bias[0]
+        else:
+            for r in range(rows):
+                acc = vload(d.bias)
+                x = d.input + r*d.lda if l else row[r]
+                for k in range(d.n_in): acc = vfmadd(vsplat(x[k]), vload(d.kernel + k*VL), acc)
+                vstore(d.output + r*d.ld, acc)
+        if l + 1 == n_layers and e.fused: break
+        if d.n_out > 1 and d.activation == SIGMOID:
+            for r in range(rows): sigmoid_vector(d.output + r*d.ld)
+        else: activate(d.activation, d.alpha, rows, d.n_out, d.output, d.ld)
+
+
+cdef inline void tiny_backward(Engine e, TinyLayer* t, int n_layers, ix rows) noexcept nogil:
+    """Deltas of all layers but the last, which has its own."""
+    cdef TinyLayer* d
+    cdef TinyLayer* below
+    cdef real c
+    cdef ix r, k, j
+    cdef int l
+    for l in range(n_layers - 1, 0, -1):
+        d, below = &t[l], &t[l - 1]
+        for r in range(rows):
+            if d.n_out == 1: vstore(below.delta + r*below.ld, vfmadd(vsplat(d.delta[r]), vload(d.kernel), vzero()))
+            elif rows < DOT_ROWS:
+                for k in range(d.n_in): below.delta[r*below.ld + k] = dot(d.n_out, d.delta + r*d.ld, d.kernel + k*VL)
+            else:
+                for k in range(d.n_in):
+                    c = R(0)
+                    for j in range(d.n_out): c = fmadd(d.delta[r*d.ld + j], d.kernel[k*VL + j], c)
+                    below.delta[r*below.ld + k] = c
+        if below.n_out > 1 and below.activation == SIGMOID:
+            for r in range(rows): sigmoid_vector_gradient(below.output + r*below.ld, below.delta + r*below.ld)
+        else: e.through_activation(&e.layers[l - 1], 0, rows)
+
+
+cdef inline void tiny_update(TinyLayer* t, int n_layers, const real** row, ix rows, real rate) noexcept nogil:
+    cdef TinyLayer* d
+    cdef real chain[4]
+    cdef vec acc, step = vsplat(-rate)
+    cdef vec sums[4]
+    cdef ix r, k
+    cdef int i, l
+    for l in range(n_layers):
+        d = &t[l]
+        if d.n_out == 1:
+            acc = vzero()
+            for r in range(rows): acc = vfmadd(vsplat(d.delta[r]), vload(d.input + r*d.lda), acc)
+            vstore(d.kernel, vfmadd(step, acc, vload(d.kernel)))
+            for i in range(4): chain[i] = R(0)
+            for r in range(rows): chain[r & 3] += d.delta[r]
+            if d.use_bias: d.bias[0] = fmadd(-rate, (chain[0] + chain[2]) + (chain[1] + chain[3]), d.bias[0])
+        else:
+            for k in range(d.n_in):
+                acc = vzero()
+                for r in range(rows): acc = vfmadd(vsplat(d.input[r*d.lda + k] if l else row[r][k]), vload(d.delta + r*d.ld), acc)
+                vstore(d.kernel + k*VL, vfmadd(step, acc, vload(d.kernel + k*VL)))
+            if d.use_bias:
+                for i in range(4): sums[i] = vzero()
+                for r in range(rows): sums[r & 3] = sums[r & 3] + vload(d.delta + r*d.ld)
+                vstore(d.bias, vfmadd(step, (sums[0] + sums[2]) + (sums[1] + sums[3]), vload(d.bias)))
+
+
+cdef inline void tiny_step(Engine e, TinyLayer* t, int n_layers, const real** row, Late* late, Call* call, ix rows,
+                           real rate) noexcept nogil:
+    """Inlined with `rows` of 1, whose loops are then none, and of any."""
+    cdef TinyLayer* last = &t[n_layers - 1]
+    cdef ix r
+    tiny_forward(e, t, n_layers, row, rows)
+    if late.on:                                    # rows of one element lie end to end
+        for r in range(rows): late.p[late.rows + r] = last.output[r]
+        gradient_alone(&e.loss, rows, late.y + late.rows, last.output, R(1.0/<double>rows), last.delta)
+    else: e.loss_and_delta(0, rows, 1.0/<double>rows)
+    tiny_backward(e, t, n_layers, rows)
+    tiny_update(t, n_layers, row, rows, rate)
+    call.steps_done += 1
+    if late.on:
+        late.step_rows[late.steps] = rows
+        late.steps += 1
+        late.rows += rows
+    else: e.add_losses(0, rows, call)
+
+
 cdef void train_tiny(Engine e, Call* call) noexcept nogil:
     cdef TinyLayer t[TINY_LAYERS]
     cdef TinyLayer* d
-    cdef Dense* dense
-    cdef int i, l, n_layers = e.n_layers
-    cdef ix s, r, k, j, rows, start, pause = TINY_PAUSE
+    cdef Layer* layer
+    cdef int l, n_layers = e.n_layers
+    cdef ix s, r, k, rows, start, pause = TINY_PAUSE
     cdef real* at = e.work
-    cdef real rate, c
     cdef Rates rates
-    cdef real chain[4]
-    cdef vec acc, step
-    cdef vec sums[4]
+    cdef const real* row[TINY_ROWS]                # of the input
+    cdef Late late
+    late.on, late.steps, late.rows = can_be_late(e), 0, 0
     for l in range(n_layers):
-        d, dense = &t[l], &e.layers[l]
-        d.n_in, d.n_out, d.ld, d.output, d.delta = dense.n_in, dense.n_out, dense.ld, dense.output, dense.delta
+        d, layer = &t[l], &e.layers[l]
+        d.n_in, d.n_out, d.ld, d.output, d.delta = layer.n_in, layer.n_out, layer.ld, layer.output, layer.delta
+        d.use_bias, d.activation, d.alpha = layer.use_bias, layer.activation, layer.alpha
         d.input, d.lda = (t[l - 1].output, t[l - 1].ld) if l else (e.input, e.input_ld)
         d.kernel = at
         d.bias = at + (1 if d.n_out == 1 else d.n_in)*VL
@@ -79,59 +216,25 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
         start = s*call.batch
         rows = min(call.batch, call.samples - start)
         e.set_rates(call, s, &rates)
-        rate = rates.rate
-        step = vsplat(-rate)
-        e.gather(call.order, start, 0, rows)
-        for l in range(n_layers):
-            d = &t[l]
-            if d.n_out == 1:
-                for r in range(rows): d.output[r] = dot(d.n_in, d.input + r*d.lda, d.kernel) + d.bias[0]
-            else:
-                for r in range(rows):
-                    acc = vload(d.bias)
-                    for k in range(d.n_in): acc = vfmadd(vsplat(d.input[r*d.lda + k]), vload(d.kernel + k*VL), acc)
-                    vstore(d.output + r*d.ld, acc)
-            if l + 1 < n_layers or not e.fused: activate(e.layers[l].activation, rows, d.n_out, d.output, d.ld)
-        e.loss_and_delta(0, rows, 1.0/<double>rows)
-        for l in range(n_layers - 1, 0, -1):
-            d = &t[l]
+        if late.on:
             for r in range(rows):
-                if d.n_out == 1: vstore(t[l - 1].delta + r*t[l - 1].ld, vfmadd(vsplat(d.delta[r]), vload(d.kernel), vzero()))
-                elif rows < DOT_ROWS:
-                    for k in range(d.n_in): t[l - 1].delta[r*t[l - 1].ld + k] = dot(d.n_out, d.delta + r*d.ld, d.kernel + k*VL)
-                else:
-                    for k in range(d.n_in):
-                        c = R(0)
-                        for j in range(d.n_out): c = fmadd(d.delta[r*d.ld + j], d.kernel[k*VL + j], c)
-                        t[l - 1].delta[r*t[l - 1].ld + k] = c
-            activation_gradient(e.layers[l - 1].activation, rows, t[l - 1].n_out, t[l - 1].output, t[l - 1].delta, t[l - 1].ld)
-        for l in range(n_layers):
-            d = &t[l]
-            if d.n_out == 1:
-                acc = vzero()
-                for r in range(rows): acc = vfmadd(vsplat(d.delta[r]), vload(d.input + r*d.lda), acc)
-                vstore(d.kernel, vfmadd(step, acc, vload(d.kernel)))
-                for i in range(4): chain[i] = R(0)
-                for r in range(rows): chain[r & 3] += d.delta[r]
-                if e.layers[l].use_bias: d.bias[0] = fmadd(-rate, (chain[0] + chain[2]) + (chain[1] + chain[3]), d.bias[0])
-            else:
-                for k in range(d.n_in):
-                    acc = vzero()
-                    for r in range(rows): acc = vfmadd(vsplat(d.input[r*d.lda + k]), vload(d.delta + r*d.ld), acc)
-                    vstore(d.kernel + k*VL, vfmadd(step, acc, vload(d.kernel + k*VL)))
-                if e.layers[l].use_bias:
-                    for i in range(4): sums[i] = vzero()
-                    for r in range(rows): sums[r & 3] = sums[r & 3] + vload(d.delta + r*d.ld)
-                    vstore(d.bias, vfmadd(step, (sums[0] + sums[2]) + (sums[1] + sums[3]), vload(d.bias)))
-        e.add_losses(0, rows, call)
-        if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
-        call.steps_done += 1
+                k = call.order[start + r] if call.order else start + r
+                row[r] = e.x + k*t[0].n_in
+                late.y[late.rows + r] = e.y[k]
+        else:
+            e.gather(call.order, start, 0, rows)
+            for r in range(rows): row[r] = e.input + r*e.input_ld
+        if rows == 1: tiny_step(e, t, n_layers, row, &late, call, 1, rates.rate)
+        else: tiny_step(e, t, n_layers, row, &late, call, rows, rates.rate)
+        if not late.on and call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
         call.work_since_check += <double>(rows*e.n_parameters)
         pause -= 1
         if pause == 0:                             # Python may read the parameters, or assign them
             pause = TINY_PAUSE
+            if late.on: settle(e, &late, call)
             tiny_kernels(e, t, True)
             e.look_around(call, 0)
             if call.wanted: return
             tiny_kernels(e, t, False)
     tiny_kernels(e, t, True)
+    if late.on: settle(e, &late, call)

@@ -1,26 +1,22 @@
-"""`Sequential`: a stack of layers over one flat vector of parameters."""
+"""`Sequential`: a network that is compiled, trained and evaluated."""
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, count
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from . import callbacks as callbacks_
-from . import losses, metrics, optimizers, threads, validation
-from .kernels import core
-from .layers import Dense, Input, Layer
+from .. import callbacks as callbacks_
+from .. import losses, metrics, optimizers, validation
+from ..layers import Layer
+from .network import Network
 
 __all__ = ["Sequential"]
 
-T = TypeVar("T")
 
-
-class Sequential:
+class Sequential(Network):
     """A dense network: layers one after the other.
 
     Parameters
@@ -62,31 +58,13 @@ class Sequential:
     def __init__(
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
-        self.name = name or "sequential"
-        self.seed = (
-            int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-            if seed is None
-            else validation.integer("seed", seed, high=2**64 - 1)
-        )
-        self.dtype = validation.real_dtype("dtype", dtype)
-        self.layers: list[Dense] = []
         self.stop_training = False
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self._metric_names: list[str] = []
         self._metric: metrics.Metric | None = None
-        self._engine: Any = None
-        self._parameters: np.ndarray
-        self._gradients: np.ndarray
-        self._input: Input | None = None
         self._epochs_trained = 0
-        self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
-        self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
-        if not isinstance(layers, Iterable):
-            raise TypeError(f"layers is {layers!r}, expected a list of layers")
-        for layer in layers:
-            self.add(layer)
-        self._build_if_known()
+        super().__init__(layers, name, seed=seed, dtype=dtype)
 
     @property
     def epochs_trained(self) -> int:
@@ -97,79 +75,11 @@ class Sequential:
     def epochs_trained(self, value: int) -> None:
         self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
 
-    # ---- building ---------------------------------------------------------------------------------------------------
-
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top.
-
-        Raises
-        ------
-        TypeError
-            For anything that is no layer of fastnn.
-        ValueError
-            For an `Input` that is not first, a layer that is there already, or a model that is built.
-        """
-        if self._engine is not None:
-            raise ValueError(
-                "layer cannot be added to a model that is built, expected before: give all layers to Sequential"
-            )
-        if isinstance(layer, Input):
-            if self._input or self.layers:
-                raise ValueError("layer is an Input, expected at the first place only")
-            self._input = layer
-        elif not isinstance(layer, Dense):
-            raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
-        elif layer.index is not None:
-            raise ValueError(f"layer {layer.name!r} is part of a model already, expected a new one")
-        else:
-            taken = [other.name for other in self.layers]
-            if layer.name in taken:
-                raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
-            numbered = (f"dense_{n}" for n in count(len(taken) + 1))
-            layer.name = layer.name or next(name for name in numbered if name not in taken)
-            layer.index = len(taken)
-            self.layers.append(layer)
-
-    def build(self, n_in: int) -> None:
-        """Make and initialise the parameters, for `n_in` input features.
-
-        Raises
-        ------
-        ValueError
-            For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
-            not fit the last layer.
-        """
-        n_in = validation.integer("n_in", n_in, low=1)
-        known = self._known_inputs()
-        if self._engine is not None:
-            raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
-        if known not in (None, n_in):
-            raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+    def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:
-            self._specify(self.loss, self._metric_names)
-        kernels = core(self.dtype)
-        sizes = [n_in, *(layer.units for layer in self.layers)]
-        ends = list(
-            accumulate(layer.units * (n + layer.use_bias) for layer, n in zip(self.layers, sizes, strict=False))
-        )
-        shares = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-        parameters, gradients = kernels.aligned(ends[-1]), kernels.aligned(ends[-1])
-        for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
-            layer.initialize(sizes[index], parameters[own], np.random.default_rng([self.seed, index]))
-        program = [
-            (n, layer.units, layer.use_bias, layer.activation.code)
-            for layer, n in zip(self.layers, sizes, strict=False)
-        ]
-        self._engine = kernels.Engine(program, parameters, gradients)
-        self._engine.set_penalties(
-            [
-                tuple((r.l1, r.l2) if r else (0.0, 0.0) for r in (layer.kernel_regularizer, layer.bias_regularizer))
-                for layer in self.layers
-            ]
-        )
-        self._parameters, self._gradients = parameters, gradients
-        for layer, n, own in zip(self.layers, sizes, shares, strict=False):
-            layer.bind(self._engine, n, parameters[own], gradients[own])
+            self._specify(self.loss, self._metric_names, n_out)
+
+    def _after_build(self) -> None:
         if self.loss is not None:
             self._set_loss()
         self._announce_parameters()
@@ -177,17 +87,7 @@ class Sequential:
     def _announce_parameters(self) -> None:
         """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
         if self.optimizer is not None and self._engine is not None:
-            self.optimizer.expect(self._parameters, [array.size for array in self._weights()])
-
-    def _build_if_known(self) -> None:
-        if self._engine is None and self._input and self.layers:
-            self.build(self._input.shape[0])
-
-    def _known_inputs(self) -> int | None:
-        """The number of input features, where it is known."""
-        if not self.layers:
-            raise ValueError("the model has no layers, expected at least one: add a layers.Dense")
-        return self.layers[0].n_in or (self._input.shape[0] if self._input else None)
+            self.optimizer.expect(self._parameters, [array.size for array in self.trainable_weights])
 
     def compile(
         self,
@@ -221,8 +121,9 @@ class Sequential:
             raise ValueError(
                 f"loss has the reduction {chosen_loss.reduction!r}, expected 'sum_over_batch_size' in a model"
             )
-        if self.layers:
-            self._specify(chosen_loss, names)
+        outputs = self._known_outputs() if self.layers else None
+        if outputs is not None:
+            self._specify(chosen_loss, names, outputs)
 
         def change(engine: Any) -> None:
             self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
@@ -234,106 +135,18 @@ class Sequential:
         self._build_if_known()
 
     def _specify(
-        self, loss: losses.Loss, metric_names: Sequence[str]
+        self, loss: losses.Loss, metric_names: Sequence[str], outputs: int
     ) -> tuple[losses.KernelLoss, metrics.Metric | None]:
         """What the engine needs to know of a loss and a metric behind the last layer."""
-        last = self.layers[-1]
-        loss.check_outputs(last.units)
-        metric = metrics.get(metric_names[0], last.units, loss.sparse) if metric_names else None
-        return loss.for_engine(last.activation), metric
+        loss.check_outputs(outputs)
+        metric = metrics.get(metric_names[0], outputs, loss.sparse) if metric_names else None
+        return loss.for_engine(self._last_activation), metric
 
     def _set_loss(self) -> None:
         assert self.loss is not None
-        spec, self._metric = self._specify(self.loss, self._metric_names)
+        spec, self._metric = self._specify(self.loss, self._metric_names, self._n_outputs)
         code = self._metric.code if self._metric else 0
         self._engine.set_loss(spec.kernel(self.dtype), spec.fused, code, spec.own)
-
-    # ---- parameters -------------------------------------------------------------------------------------------------
-
-    @property
-    def parameters(self) -> np.ndarray:
-        """All parameters in one vector: layer by layer, kernel (in, out) in C order, then bias.
-
-        The array is the model's own memory: writing into it changes the model, and so does assigning to it.
-        """
-        self._need_build()
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, value: Any) -> None:
-        self._need_build()
-        given = validation.array("parameters", value, self.dtype)
-        if given.shape != self._parameters.shape:
-            raise ValueError(f"parameters has shape {given.shape}, expected {self._parameters.shape}")
-        self._parameters[...] = given
-
-    @property
-    def gradients(self) -> np.ndarray:
-        """The gradient of the last `backward` or `value_and_gradient`, laid out as `parameters`.
-
-        The model's own memory, which `fit` uses as well.
-        """
-        self._need_build()
-        return self._gradients
-
-    def count_params(self) -> int:
-        """The number of parameters."""
-        return int(self.parameters.size)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of kernel and bias of each layer, in order."""
-        self._need_build()
-        return [a.copy() for a in self._weights()]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Assign what `get_weights` returned.
-
-        Raises
-        ------
-        ValueError
-            For another number of arrays or other shapes; nothing is assigned then.
-        """
-        self._need_build()
-        if not isinstance(weights, Iterable):
-            raise TypeError(f"weights is {weights!r}, expected a list of arrays")
-        own, given = self._weights(), list(weights)
-        if len(given) != len(own):
-            raise ValueError(f"weights has {len(given)} arrays, expected {len(own)}: kernel and bias of each layer")
-        checked = [validation.array(f"weights[{i}]", w, self.dtype) for i, w in enumerate(given)]
-        for i, (w, v) in enumerate(zip(checked, own, strict=True)):
-            if w.shape != v.shape:
-                raise ValueError(f"weights[{i}] has shape {w.shape}, expected {v.shape}")
-        for w, v in zip(checked, own, strict=True):
-            v[...] = w
-
-    def _weights(self) -> list[np.ndarray]:
-        return [a for layer in self.layers for a in (layer.kernel, layer.bias) if a is not None]
-
-    def summary(self) -> None:
-        """Print the layers, their shapes and their numbers of parameters."""
-        self._build_if_known()
-        built = self._engine is not None
-        rows = [("Layer", "Activation", "Output shape", "Parameters")]
-        rows += [
-            (
-                f"{layer.name} (Dense)",
-                layer.activation.name,
-                f"(None, {layer.units})",
-                f"{layer.count_params():,}" if built else "not built",
-            )
-            for layer in self.layers
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
-            for row in rows
-        ]
-        rule = "─" * max(map(len, lines))
-        print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
-        if built:
-            print(f"{self.count_params():,} parameters ({self._parameters.nbytes / 1024:,.1f} KiB)")
-
-    # ---- training ---------------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -510,8 +323,6 @@ class Sequential:
 
         return self._work(train, x, y, w)
 
-    # ---- step by step -----------------------------------------------------------------------------------------------
-
     def forward(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), keeping what `backward` needs: every layer's activations.
 
@@ -520,7 +331,7 @@ class Sequential:
         """
         x = self._features(x)
         n_threads = self._threads(len(x))
-        self._work(lambda engine: engine.forward_all(n_threads), x)
+        self._work(lambda engine: engine.forward_all(n_threads, self._steps), x)
         self._forward_x = x
         return self.layers[-1].output
 
@@ -533,7 +344,7 @@ class Sequential:
         x = self._forward_x
         if x is None:
             raise ValueError("there is no forward pass to go back from: call forward(x) first")
-        y = loss.targets(y, len(x), self.layers[-1].units, self.dtype)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype)
         w = validation.weights("sample_weight", sample_weight, self.dtype, len(x))
         n_threads = self._threads(len(x))
         total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
@@ -567,15 +378,13 @@ class Sequential:
             try:
                 if own is not None:
                     self.parameters = parameters
-                total, _ = engine.gradient(n_threads)
+                total, _ = engine.gradient(n_threads, self._steps)
             finally:
                 if own is not None:
                     self._parameters[...] = own
             return total / self._compiled()[1].counted(y), self._gradients.copy()
 
         return self._work(compute, x, y, w)
-
-    # ---- applying ---------------------------------------------------------------------------------------------------
 
     def evaluate(
         self, x: Any, y: Any, verbose: str | int = 0, sample_weight: Any = None, return_dict: bool = False
@@ -601,117 +410,24 @@ class Sequential:
             return logs
         return list(logs.values()) if len(logs) > 1 else logs["loss"]
 
-    def predict(self, x: Any) -> np.ndarray:
-        """The outputs (N, out) for x (N, in), in the model's dtype."""
-        x = self._features(x)
-        out = np.empty((len(x), self.layers[-1].units), self.dtype)
-        n_threads = self._threads(len(x), passes=1)
-        self._work(lambda engine: engine.predict(out, n_threads), x)
-        return out
-
-    def __call__(self, x: Any) -> np.ndarray:
-        """`predict`."""
-        return self.predict(x)
-
-    def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
-        """A function for loops that call the model again and again: `predict` at a fixed number of samples.
-
-        Parameters
-        ----------
-        rows : int
-            Samples of a call.
-
-        Returns
-        -------
-        Callable
-            Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
-            model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
-            copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
-            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
-            has buffers of its own: give every thread one.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import Sequential, layers
-        >>> policy = Sequential([layers.Input((4,)), layers.Dense(16, "tanh"), layers.Dense(2)], seed=0).predictor()
-        >>> observation = np.zeros(4, np.float32)
-        >>> policy(observation)
-        array([0., 0.], dtype=float32)
-        """
-        self._need_build()
-        rows = validation.integer("rows", rows, low=1)
-        n_in = self._known_inputs()
-
-        def convert(x: Any) -> np.ndarray:
-            given = validation.array("x", x, self.dtype)
-            if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
-                expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
-                raise ValueError(f"x has shape {given.shape}, expected {expected}")
-            return given
-
-        result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
-        return result
-
     def _evaluate(self, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
         n_threads = self._threads(len(x), passes=1)
         total, hits = self._work(lambda engine: engine.evaluate(n_threads), x, y, w)
         return self._logs(total, hits, y)
 
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def _work(
-        self,
-        function: Callable[[Any], T],
-        x: np.ndarray | None = None,
-        y: np.ndarray | None = None,
-        w: np.ndarray | None = None,
-    ) -> T:
-        """Call function(engine) with this data bound, one call at a time: the engine's buffers serve one.
-
-        Other threads wait for their turn; a call from within a call would spoil it.  Ctrl-C may come between any two
-        lines here and leaves the lock released and the mark off.
-        """
-        with self._lock:
-            if self._at_work:
-                raise RuntimeError(
-                    "the model is at work: on_progress may read and assign its parameters, expected no other call"
-                )
-            try:
-                self._at_work = True
-                self._forward_x = None
-                if x is not None:
-                    self._engine.bind(x, y, w)
-                return function(self._engine)
-            finally:
-                self._at_work = False
-                if x is not None:
-                    self._engine.unbind()
-
     def _logs(self, total: float, hits: float, y: np.ndarray) -> dict[str, float]:
         counted = self._compiled()[1].counted(y)
         return {"loss": total / counted} | ({self._metric.name: hits / len(y)} if self._metric else {})
 
-    def _threads(self, rows: int, passes: int = 3) -> int:
-        """Threads for the three passes of training (forward, and two of backward), or for one."""
-        return threads.for_step(self._engine.multiply_adds * min(rows, self._engine.chunk) * passes / 3)
-
-    def _need_build(self) -> None:
-        self._build_if_known()
-        if self._engine is None:
-            raise ValueError("the model is not built: give it a layers.Input first, or data")
+    @property
+    def _steps(self) -> int:
+        """Of the optimizer so far, by which dropout draws."""
+        return self.optimizer.steps if self.optimizer is not None else 0
 
     def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
         if self.optimizer is None or self.loss is None:
             raise ValueError("the model has no loss: call compile(optimizer=…, loss=…) first")
         return self.optimizer, self.loss
-
-    def _features(self, x: Any) -> np.ndarray:
-        """Checked inputs; the model is built for them where it is not."""
-        result = validation.matrix("x", x, self.dtype, self._known_inputs())
-        if self._engine is None:
-            self.build(result.shape[1])
-        return result
 
     def _data(
         self,
@@ -723,8 +439,8 @@ class Sequential:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Checked inputs, targets and weights; nothing is built for them yet."""
         loss = self._compiled()[1]
-        x = validation.matrix(f"{prefix}x", x, self.dtype, self._known_inputs() or n_in)
-        y = loss.targets(y, len(x), self.layers[-1].units, self.dtype, f"{prefix}y")
+        x = self._samples(f"{prefix}x", x, n_in)
+        y = loss.targets(y, len(x), self._n_outputs, self.dtype, f"{prefix}y")
         w = validation.weights(f"{prefix}sample_weight", sample_weight, self.dtype, len(x))
         return x, y, w
 

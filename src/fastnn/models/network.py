@@ -1,0 +1,387 @@
+"""`Network`: layers over one flat vector of parameters, and their outputs; what training needs is in sequential.py."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, count, pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import activations, threads, validation
+from ..kernels import core
+from ..layers import Activation, Dense, Dropout, Flatten, Input, Layer, Rescaling
+
+T = TypeVar("T")
+
+
+class Network:
+    """A stack of layers that can be built and applied."""
+
+    def __init__(
+        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
+    ) -> None:
+        self.name = name or "sequential"
+        self.seed = (
+            int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+            if seed is None
+            else validation.integer("seed", seed, high=2**64 - 1)
+        )
+        self.dtype = validation.real_dtype("dtype", dtype)
+        self.layers: list[Layer] = []
+        self._engine: Any = None
+        self._parameters: np.ndarray
+        self._gradients: np.ndarray
+        self._input: Input | None = None
+        self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
+        self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers is {layers!r}, expected a list of layers")
+        for layer in layers:
+            self.add(layer)
+        self._build_if_known()
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer on top.
+
+        Raises
+        ------
+        TypeError
+            For anything that is no layer of fastnn.
+        ValueError
+            For an `Input` that is not first, a layer that is there already, or a model that is built.
+        """
+        if self._engine is not None:
+            raise ValueError(
+                "layer cannot be added to a model that is built, expected before: give all layers to Sequential"
+            )
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
+        if isinstance(layer, Input):
+            if self._input or self.layers:
+                raise ValueError("layer is an Input, expected at the first place only")
+            self._input = layer
+            return
+        if layer.index is not None:
+            raise ValueError(f"layer {layer.name!r} is part of a model already, expected a new one")
+        if isinstance(layer, Flatten) and not all(isinstance(other, Rescaling) for other in self.layers):
+            raise ValueError("layer is a Flatten, expected at the first place, or behind a Rescaling")
+        taken = [other.name for other in self.layers]
+        if layer.name in taken:
+            raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
+        kind = _snake_case(type(layer).__name__)
+        numbered = (f"{kind}_{n}" for n in count(sum(type(other) is type(layer) for other in self.layers) + 1))
+        layer.name = layer.name or next(name for name in numbered if name not in taken)
+        layer.index = len(taken)
+        self.layers.append(layer)
+
+    def build(self, n_in: int) -> None:
+        """Make and initialise the parameters, for `n_in` input features.
+
+        Raises
+        ------
+        ValueError
+            For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
+            not fit the last layer.
+        """
+        n_in = validation.integer("n_in", n_in, low=1)
+        known = self._known_inputs()
+        if self._engine is not None:
+            raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
+        if known not in (None, n_in):
+            raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+        kernels = core(self.dtype)
+        sizes = [n_in]
+        for layer in self.layers:
+            sizes.append(layer.declare(sizes[-1], self.dtype))
+        self._check_outputs(sizes[-1])
+        ends = list(accumulate((sum(layer.trainable_sizes) for layer in self.layers), initial=0))
+        shares = [slice(start, end) for start, end in pairwise(ends)]
+        parameters, gradients = kernels.aligned(ends[-1]), kernels.aligned(ends[-1])
+        program: list[dict[str, Any]] = []
+        places, arrays = [], []
+        for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
+            if isinstance(layer, Dropout):
+                layer.model_seed = self.seed
+            arrays.append(layer.initialize(parameters[own], np.random.default_rng([self.seed, index])))
+            described = layer.for_engine(sizes[index], sizes[index + 1], arrays[-1])
+            if described is not None:
+                _append(program, described)
+            places.append(len(program) - 1)
+        if not program:
+            raise ValueError("the model has nothing to compute, expected a layer such as layers.Dense(10)")
+        pieces = [size for layer in self.layers for size in layer.trainable_sizes]
+        self._engine = kernels.Engine(program, parameters, gradients, pieces)
+        self._parameters, self._gradients = parameters, gradients
+        for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
+            layer.bind(self._engine, places[index], sizes[index], sizes[index + 1], arrays[index], gradients[own])
+        self._after_build()
+
+    def _after_build(self) -> None:
+        """Tell those who wait for the engine."""
+
+    def _check_outputs(self, n_out: int) -> None:
+        """Raise where so many outputs do not fit what is known already."""
+
+    def _build_if_known(self) -> None:
+        if self._engine is None and self._input and self.layers:
+            self.build(math.prod(self._input.shape))
+
+    def _known_inputs(self) -> int | None:
+        """The number of input features, where it is known."""
+        if not self.layers:
+            raise ValueError("the model has no layers, expected at least one: add a layers.Dense")
+        if self._input is None:
+            return self.layers[0].n_in
+        if len(self._input.shape) > 1 and not self._flattens:
+            shape = self._input.shape
+            raise ValueError(f"the Input has the shape {shape}, expected (features,), or a layers.Flatten next")
+        return math.prod(self._input.shape)
+
+    @property
+    def _flattens(self) -> bool:
+        return any(isinstance(layer, Flatten) for layer in self.layers)
+
+    def _known_outputs(self) -> int | None:
+        """The number of outputs, where it is known."""
+        known = self._known_inputs()
+        for layer in self.layers:
+            known = layer.n_out or layer.known_outputs(known)
+        return known
+
+    @property
+    def _last_activation(self) -> activations.Activation:
+        """Of the outputs, where the layer that makes them has one."""
+        last: activations.Activation = getattr(self.layers[-1], "activation", activations.linear)
+        return last
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """All parameters in one vector: layer by layer, kernel (in, out) in C order, then bias.
+
+        The array is the model's own memory: writing into it changes the model, and so does assigning to it.
+        """
+        self._need_build()
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: Any) -> None:
+        self._need_build()
+        given = validation.array("parameters", value, self.dtype)
+        if given.shape != self._parameters.shape:
+            raise ValueError(f"parameters has shape {given.shape}, expected {self._parameters.shape}")
+        self._parameters[...] = given
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """The gradient of the last `backward` or `value_and_gradient`, laid out as `parameters`.
+
+        The model's own memory, which `fit` uses as well.
+        """
+        self._need_build()
+        return self._gradients
+
+    def count_params(self) -> int:
+        """The number of parameters, with those that are not trained by gradients."""
+        self._need_build()
+        return sum(layer.count_params() for layer in self.layers)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of each layer's weights, in order: trainable ones first."""
+        self._need_build()
+        return [a.copy() for a in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign what `get_weights` returned.
+
+        Raises
+        ------
+        ValueError
+            For another number of arrays or other shapes; nothing is assigned then.
+        """
+        self._need_build()
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"weights is {weights!r}, expected a list of arrays")
+        own, given = self.weights, list(weights)
+        if len(given) != len(own):
+            raise ValueError(f"weights has {len(given)} arrays, expected {len(own)}: those of get_weights")
+        checked = [validation.array(f"weights[{i}]", w, self.dtype) for i, w in enumerate(given)]
+        for i, (w, v) in enumerate(zip(checked, own, strict=True)):
+            if w.shape != v.shape:
+                raise ValueError(f"weights[{i}] has shape {w.shape}, expected {v.shape}")
+        for w, v in zip(checked, own, strict=True):
+            v[...] = w
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """Each layer's weights, in order; writing into them changes the model."""
+        self._need_build()
+        return [array for layer in self.layers for array in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """Those that training changes by gradients: views of `parameters`."""
+        self._need_build()
+        return [array for layer in self.layers for array in layer.trainable_weights]
+
+    def summary(self) -> None:
+        """Print the layers, their shapes and their numbers of parameters."""
+        self._build_if_known()
+        built = self._engine is not None
+        rows = [("Layer", "Activation", "Output shape", "Parameters")]
+        known = self._known_inputs()
+        for layer in self.layers:
+            known = layer.n_out or layer.known_outputs(known)
+            rows.append(
+                (
+                    f"{layer.name} ({type(layer).__name__})",
+                    layer.activation.name if isinstance(layer, (Dense, Activation)) else "",
+                    f"(None, {known or '?'})",
+                    f"{layer.count_params():,}" if built else "not built",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
+            for row in rows
+        ]
+        rule = "─" * max(map(len, lines))
+        print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
+        if built:
+            total, trained = self.count_params(), self._parameters.size
+            others = f", {total - trained:,} of them not trained" if total > trained else ""
+            print(f"{total:,} parameters ({total * self.dtype.itemsize / 1024:,.1f} KiB){others}")
+
+    def predict(self, x: Any) -> np.ndarray:
+        """The outputs (N, out) for x (N, in), in the model's dtype."""
+        x = self._features(x)
+        out = np.empty((len(x), self._n_outputs), self.dtype)
+        n_threads = self._threads(len(x), passes=1)
+        self._work(lambda engine: engine.predict(out, n_threads), x)
+        return out
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """`predict`."""
+        return self.predict(x)
+
+    def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
+        """A function for loops that call the model again and again: `predict` at a fixed number of samples.
+
+        Parameters
+        ----------
+        rows : int
+            Samples of a call.
+
+        Returns
+        -------
+        Callable
+            Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
+            model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
+            copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
+            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
+            has buffers of its own: give every thread one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Sequential, layers
+        >>> policy = Sequential([layers.Input((4,)), layers.Dense(16, "tanh"), layers.Dense(2)], seed=0).predictor()
+        >>> observation = np.zeros(4, np.float32)
+        >>> policy(observation)
+        array([0., 0.], dtype=float32)
+        """
+        self._need_build()
+        rows = validation.integer("rows", rows, low=1)
+        n_in = self._known_inputs()
+
+        def convert(x: Any) -> np.ndarray:
+            given = validation.array("x", x, self.dtype)
+            if given.shape != (rows, n_in) and not (rows == 1 and given.shape == (n_in,)):
+                expected = f"(1, {n_in}) or ({n_in},)" if rows == 1 else f"({rows}, {n_in})"
+                raise ValueError(f"x has shape {given.shape}, expected {expected}")
+            return given
+
+        result: Callable[[Any], np.ndarray] = core(self.dtype).Predictor(self._engine, rows, convert)
+        return result
+
+    def _work(
+        self,
+        function: Callable[[Any], T],
+        x: np.ndarray | None = None,
+        y: np.ndarray | None = None,
+        w: np.ndarray | None = None,
+    ) -> T:
+        """Call function(engine) with this data bound, one call at a time: the engine's buffers serve one.
+
+        Other threads wait for their turn; a call from within a call would spoil it.  Ctrl-C may come between any two
+        lines here and leaves the lock released and the mark off.
+        """
+        with self._lock:
+            if self._at_work:
+                raise RuntimeError(
+                    "the model is at work: on_progress may read and assign its parameters, expected no other call"
+                )
+            try:
+                self._at_work = True
+                self._forward_x = None
+                if x is not None:
+                    self._engine.bind(x, y, w)
+                    for layer in self.layers:
+                        layer.refresh()
+                return function(self._engine)
+            finally:
+                self._at_work = False
+                if x is not None:
+                    self._engine.unbind()
+
+    def _threads(self, rows: int, passes: int = 3) -> int:
+        """Threads for the three passes of training (forward, and two of backward), or for one."""
+        return threads.for_step(self._engine.multiply_adds * min(rows, self._engine.chunk) * passes / 3)
+
+    def _need_build(self) -> None:
+        self._build_if_known()
+        if self._engine is None:
+            raise ValueError("the model is not built: give it a layers.Input first, or data")
+
+    def _features(self, x: Any) -> np.ndarray:
+        """Checked inputs; the model is built for them where it is not."""
+        result = self._samples("x", x)
+        if self._engine is None:
+            self.build(result.shape[1])
+        return result
+
+    def _samples(self, name: str, x: Any, n_in: int | None = None) -> np.ndarray:
+        """Inputs (N, in), flattened where the model begins with that."""
+        known = self._known_inputs() or n_in
+        if not self._flattens:
+            return validation.matrix(name, x, self.dtype, known)
+        given = validation.array(name, x, self.dtype)
+        expected = self._input.shape if self._input else None
+        if given.ndim < 2 or (expected is not None and given.shape[1:] != expected and given.shape[1:] != (known,)):
+            axes = ", ".join(map(str, expected or "…"))
+            raise ValueError(f"{name} has shape {given.shape}, expected (samples, {axes})")
+        return validation.matrix(name, given.reshape(len(given), -1), self.dtype, known)
+
+    @property
+    def _n_outputs(self) -> int:
+        known = self._known_outputs()
+        assert known is not None
+        return known
+
+
+def _append(program: list[dict[str, Any]], described: dict[str, Any]) -> None:
+    """Put a layer on top of those the engine is to run; an activation becomes that of the layer below, where it can."""
+    below = program[-1] if program else {"kind": "none"}
+    can_take_one = below["kind"] in ("dense", "batch_norm", "layer_norm")
+    if described["kind"] == "identity" and can_take_one and below["activation"] == activations.linear.code:
+        below |= {"activation": described["activation"], "alpha": described["alpha"]}
+    else:
+        program.append(described)
+
+
+def _snake_case(name: str) -> str:
+    """Keras's name of a layer that has none: BatchNormalization makes batch_normalization."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
