@@ -2,7 +2,7 @@
 
 A *loss* belongs to one sample (`Loss.per_sample`, and the functions); a *cost* is a reduction over samples (calling the
 object), and it is the cost whose gradient `Loss.gradient` gives.  Names, defaults and definitions are Keras 3's, with
-two additions, `Quantile` and `Gamma`.
+two additions, `Quantile` and `Gamma`; the gallery in ``docs/losses.md`` shows them all.
 
 >>> import numpy as np
 >>> from fastnn import losses
