@@ -102,7 +102,7 @@ def with_jax(loss: Loss, y: np.ndarray, p: np.ndarray) -> Call:
 
     jy, jp = jax.numpy.array(y), jax.numpy.array(p)
     both = jax.jit(jax.value_and_grad(lambda p, y: loss.jax(jax.numpy, y, p)))
-    return lambda: jax.block_until_ready(both(jp, jy))  # type: ignore[no-any-return]
+    return lambda: jax.block_until_ready(both(jp, jy))
 
 
 LIBRARIES: dict[str, tuple[str, Callable[[Loss, np.ndarray, np.ndarray], Call]]] = {
@@ -214,7 +214,8 @@ def table(rows: Rows) -> str:
         line = f"{name:48}{text_of(size):>14}{duration(own['median']):>10}{f'{first} {duration(others[first])}':>26}"
         lines.append(f"{line}{best[name, size]:8.2f}×{share}")
     lines.append(f"geometric mean, fastest peer: {geometric_mean(best.values()):.2f}×")
-    for peer in LIBRARIES:
-        if peer != "fastnn" and (found := ratios(rows, peer)):
-            lines.append(f"geometric mean, {peer}: {geometric_mean(found.values()):.2f}×")
+    means = {peer: ratios(rows, peer) for peer in LIBRARIES if peer != "fastnn"}
+    lines += [
+        f"geometric mean, {peer}: {geometric_mean(of_peer.values()):.2f}×" for peer, of_peer in means.items() if of_peer
+    ]
     return "\n".join(lines)

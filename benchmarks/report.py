@@ -309,8 +309,8 @@ def losses_short(document: Run) -> str:
             cells_of = [geometric_mean(found.values()), min(found.values()), max(found.values())]
             name = "the fastest of them" if peer is None else label(peer)
             lines.append([name, *(f"{value:.2f}×" for value in cells_of)])
-    slower = [f"{name}, {text_of(size)} ({ratio:.2f}×)" for (name, size), ratio in ratios(rows).items() if ratio < 1]
-    text = f"Slower than the fastest of them: {'; '.join(slower)}." if slower else "fastnn is the fastest in every cell."
+    ahead = [f"{name}, {text_of(size)} ({ratio:.2f}×)" for (name, size), ratio in ratios(rows).items() if ratio < 1]
+    text = f"One of them is faster: {'; '.join(ahead)}." if ahead else "fastnn is the fastest in every cell."
     return table(["their time / fastnn's", "geometric mean", "lowest", "highest"], lines) + f"\n\n{text}"
 
 

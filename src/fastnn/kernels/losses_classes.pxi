@@ -286,7 +286,8 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef FocalRow s = row[0]
     cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, rate_low, a, factor, factor_low, d_low
     cdef bint focused = o.gamma >= R(1)
-    cdef ix j
+    cdef int counts
+    cdef ix j, k = 0, m
     focal_terms(row, logits, n, p, q, low)
     for j in range(n):
         d = s.whole - q[j]
@@ -333,24 +334,31 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
         for j in range(n):
             weight[j] *= o.alpha
             live[j] *= o.alpha
-    for j in range(n):
-        x = chance[j]
-        a = wrong_low[j]
-        factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
-        d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
-        t = weight[j]
-        cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
-        d = q[j]*logs[j]
-        d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
-        d_low = choose(q[j] == R(0), R(0), d_low)
-        d = choose(q[j] == R(0), R(0), d)
-        t = o.gamma*d                                         # gamma d - x in a pair
-        rate = t - x
-        rate_low = finite_sum_tail(t, -x, rate) + (product_tail(o.gamma, d, t) + fmadd(o.gamma, d_low, -a))
-        d = choose(x == R(0), R(-1), (d + d_low)/x)           # where q rounds to 1, the limit
-        rate = choose(focused, rate, fmadd(o.gamma, d, R(-1)))
-        rate_low = choose(focused, rate_low, R(0))
-        slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
+    while k < n:                                      # most classes of a one-hot row have no weight, and are passed over
+        m = min(n - k, <ix>LANES)
+        counts = 0
+        for j in range(k, k + m):
+            cost[j] = slope[j] = R(0)
+            counts |= (weight[j] != R(0)) | (logs[j] != logs[j])
+        for j in range(k, k + m if counts else k):
+            x = chance[j]
+            a = wrong_low[j]
+            factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
+            d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
+            t = weight[j]
+            cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
+            d = q[j]*logs[j]
+            d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
+            d_low = choose(q[j] == R(0), R(0), d_low)
+            d = choose(q[j] == R(0), R(0), d)
+            t = o.gamma*d                                         # gamma d - x in a pair
+            rate = t - x
+            rate_low = finite_sum_tail(t, -x, rate) + (product_tail(o.gamma, d, t) + fmadd(o.gamma, d_low, -a))
+            d = choose(x == R(0), R(-1), (d + d_low)/x)           # where q rounds to 1, the limit
+            rate = choose(focused, rate, fmadd(o.gamma, d, R(-1)))
+            rate_low = choose(focused, rate_low, R(0))
+            slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
+        k += m
     if not logits:                                    # the gradient's (1-q)/q, corrected by the tails
         for j in range(n):
             x = wrong[j]/q[j]

@@ -199,7 +199,7 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     speaks against, m = s (major + minor e) = s x and b = major a + log(1 + e); the derivative in a is
     m^gamma s (gamma (major - minor) b e/x + major - minor e).  What is multiplied is in pairs."""
     cdef real a = absolute(z), e_low, e = exp_pair(-a, R(0), &e_low), t = R(1) + e, t_low = ((R(1) - t) + e) + e_low, s = R(1)/t
-    cdef real inverse, l_low, x_low, f_low, n, f, l, x, lx, lx_low, log_m, exact, inexact, d, rest, factor, ratio, b, b_low, w, w_low, g, g_low
+    cdef real l_low, x_low, f_low, n, f, l, x, lx, lx_low, log_m, exact, inexact, d, rest, factor, ratio, b, w, w_low, g, g_low
     cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, major_low, minor_low, h
     no = fmadd(no, o.keep, o.shift)
     y = fmadd(y, o.keep, o.shift)
