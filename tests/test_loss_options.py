@@ -177,6 +177,37 @@ def test_no_result_depends_on_the_threads(kind: type[losses.Loss]) -> None:
         np.testing.assert_array_equal(results[0][2], results[1][2])
 
 
+@pytest.mark.parametrize("start", [0, 1, 7])
+def test_large_gradients_are_written_whole_and_nowhere_else(start: int) -> None:
+    rows, parts = 1_100_003, 1000
+    y, p = data(losses.MeanSquaredError, (rows, 1), np.float32)
+    loss = losses.MeanSquaredError(reduction="sum")
+    expected = np.concatenate([loss.gradient(y[i : i + parts], p[i : i + parts]) for i in range(0, rows, parts)])
+    for n in (1, 3):
+        fastnn.set_num_threads(n)
+        whole = np.full((rows + 40, 1), 7, np.float32)
+        out = whole[start : start + rows]
+        assert loss.gradient(y, p, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+        assert (whole[:start] == 7).all()
+        assert (whole[start + rows :] == 7).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_quick_way_writes_into_out(kind: type[losses.Loss]) -> None:
+    y, p = data(kind, (6, 4))
+    loss = kind()
+    value, gradient = loss.value_and_gradient(y, p)
+    places = {"new": np.full_like(p, 7), "y_pred": p.copy(), "strided": np.full((6, 8), 7.0)[:, ::2]}
+    for place, out in places.items():
+        got, result = loss.value_and_gradient(y, out if place == "y_pred" else p, out=out)
+        assert (got, result is out) == (value, True)
+        np.testing.assert_array_equal(out, gradient)
+    for wrong in (np.zeros((6, 3)), np.zeros((6, 4), np.float32), np.zeros((4, 6))):
+        with pytest.raises(ValueError, match="out is float"):
+            loss.gradient(y, p, out=wrong)
+
+
 def test_sums_are_in_float64() -> None:
     p = np.full((3_000_000, 1), 0.1, np.float32)
     assert losses.MeanAbsoluteError(reduction="sum")(np.zeros_like(p), p) == pytest.approx(
