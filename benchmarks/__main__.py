@@ -26,13 +26,19 @@ def main() -> None:
     peers(sweep, list(PEERS), ["fastnn", "torch"])
     timing(sweep, threads=[1, 0], rounds=3, seconds=0.2)
 
-    kernels = commands.add_parser("kernels", help="matrix products, activations, losses, optimizers (pytest-benchmark)")
-    kinds = ["products", "activations", "losses", "optimizers"]
+    kernels = commands.add_parser("kernels", help="matrix products, activations, optimizers (pytest-benchmark)")
+    kinds = ["products", "activations", "optimizers"]
     kernels.add_argument("--only", nargs="+", choices=kinds, help="which kinds (default: all)")
     kernels.add_argument("--threads", type=int, nargs="+", default=[1], help="threads of every peer (default: 1)")
     kernels.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default: 3)")
     kernels.add_argument("--seconds", type=float, default=0.1, help="for a kernel of a peer in a round (default: 0.1)")
     kernels.add_argument("--json", metavar="FILE", help="write the results there")
+
+    losses = commands.add_parser("losses", help="value and gradient of every loss")
+    losses.add_argument("--only", nargs="+", metavar="TEXT", help="losses whose name contains one of these")
+    losses.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
+    losses.add_argument("--slice", type=float, default=0.02, help="seconds of one timing at least (default: 0.02)")
+    losses.add_argument("--json", metavar="FILE", help="write the results there")
 
     use = commands.add_parser("use", help="inference, import, size of the packages, time to the first trained model")
     use.add_argument("--only", nargs="+", choices=USE, default=USE, help="which parts (default: all)")
@@ -58,6 +64,11 @@ def main() -> None:
     infer.add_argument("cpus")
     first = commands.add_parser("first")
     first.add_argument("peer", choices=PEERS)
+    losses_worker = commands.add_parser("losses-worker")
+    losses_worker.add_argument("cpus")
+    losses_worker.add_argument("rounds", type=int)
+    losses_worker.add_argument("slice", type=float)
+    losses_worker.add_argument("only", nargs="*")
     worker = commands.add_parser("worker")
     worker.add_argument("peer", choices=PEERS)
     worker.add_argument("threads", type=int)
@@ -101,6 +112,14 @@ def main() -> None:
         from .use import train_first
 
         train_first(**options)
+    elif command == "losses":
+        from .losses import run as losses_run
+
+        losses_run(**options)
+    elif command == "losses-worker":
+        from .losses import work as losses_work
+
+        losses_work(**options)
     elif command == "kernels":
         from .kernels.command import run as kernels_run
 

@@ -14,6 +14,7 @@ from typing import Any
 from . import pictures
 from .cases import CASES
 from .kernels.command import by_kind, comparisons
+from .losses import LARGE, LIBRARIES, cells, ratios, text_of
 from .peers import PEERS
 from .results import duration, geometric_mean, say, significant
 from .sweep import CLIFF, series
@@ -317,6 +318,44 @@ def kernel_tables(document: Run, every_peer: bool) -> list[str]:
     return parts
 
 
+# ---- losses ----------------------------------------------------------------------------------------------------------
+
+
+def losses_short(document: Run) -> str:
+    rows = document["results"]
+    lines = []
+    for peer in (None, *(name for name in LIBRARIES if name != "fastnn")):
+        if found := ratios(rows, peer):
+            cells_of = [geometric_mean(found.values()), min(found.values()), max(found.values())]
+            name = "the fastest of them" if peer is None else label(peer)
+            lines.append([name, *(f"{value:.2f}×" for value in cells_of)])
+    ahead = [f"{name}, {text_of(size)} ({ratio:.2f}×)" for (name, size), ratio in ratios(rows).items() if ratio < 1]
+    text = f"One of them is faster: {'; '.join(ahead)}." if ahead else "fastnn is the fastest in every cell."
+    return table(["their time / fastnn's", "geometric mean", "lowest", "highest"], lines) + f"\n\n{text}"
+
+
+def losses_full(document: Run) -> str:
+    rows = document["results"]
+    best = ratios(rows)
+    peers = [peer for peer in LIBRARIES if any(row["peer"] == peer for row in rows)]
+    lines = []
+    for (name, size), found in cells(rows).items():
+        least = min(row["median"] for row in found.values())
+        times = []
+        for peer in peers:
+            text = duration(found[peer]["median"]) if peer in found else "–"
+            times.append(f"**{text}**" if peer in found and found[peer]["median"] == least else text)
+        ratio = f"{best[name, size]:.2f}×" if (name, size) in best else "–"
+        share = f"{found['fastnn']['share']:.0%}" if size[0] * size[1] > LARGE else "–"
+        lines.append([f"{name}, {text_of(size)}", *times, ratio, share])
+    head = ["value and gradient, elements", *map(label, peers), "fastest peer / fastnn", "fastnn, of copy bandwidth"]
+    note = (
+        "One thread, float32. Copy bandwidth is that of a copy which moves as many bytes as targets, predictions and "
+        "gradient have, measured between the losses."
+    )
+    return "\n\n".join([losses_short(document), note, table(head, lines)])
+
+
 # ---- use -------------------------------------------------------------------------------------------------------------
 
 
@@ -351,5 +390,6 @@ PARTS: dict[str, Any] = {
     "sweep": (sweep_short, sweep_full, pictures.sweep),
     "kernels": (kernels_short, kernels_full, pictures.kernels),
     "optimizers": (optimizers_short, kernels_full, lambda *_: False),
+    "losses": (losses_short, losses_full, lambda *_: False),
     "use": (use_short, use_short, lambda *_: False),
 }

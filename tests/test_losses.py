@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -44,6 +45,44 @@ CASES = {
     "sparse logits": Case(
         losses.SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", {"from_logits": True}, "labels", True
     ),
+    "mae": Case(losses.MeanAbsoluteError, "mean_absolute_error", {}, "real", True),
+    "mape": Case(losses.MeanAbsolutePercentageError, "mean_absolute_percentage_error", {}, "real", True),
+    "msle": Case(losses.MeanSquaredLogarithmicError, "mean_squared_logarithmic_error", {}, "positive", False),
+    "huber": Case(losses.Huber, "huber", {"delta": 0.5}, "real", True),
+    "log_cosh": Case(losses.LogCosh, "log_cosh", {}, "real", True),
+    "quantile": Case(losses.Quantile, "quantile", {"q": 0.75}, "real", True),
+    "poisson": Case(losses.Poisson, "poisson", {}, "positive", False),
+    "gamma": Case(losses.Gamma, "gamma", {}, "positive", False),
+    "hinge": Case(losses.Hinge, "hinge", {}, "signs", True),
+    "squared_hinge": Case(losses.SquaredHinge, "squared_hinge", {}, "signs", True),
+    "categorical_hinge": Case(losses.CategoricalHinge, "categorical_hinge", {}, "one-hot", True),
+    "cosine": Case(losses.CosineSimilarity, "cosine_similarity", {}, "real", True),
+    "kld": Case(losses.KLDivergence, "kl_divergence", {}, "soft", False),
+    "kld logits": Case(losses.KLDivergence, "kl_divergence", {"from_logits": True}, "soft", True),
+    "focal": Case(
+        losses.BinaryFocalCrossentropy,
+        "binary_focal_crossentropy",
+        {"apply_class_balancing": True, "alpha": 0.25, "gamma": 1.5},
+        "binary",
+        False,
+    ),
+    "focal logits": Case(
+        losses.BinaryFocalCrossentropy,
+        "binary_focal_crossentropy",
+        {"from_logits": True, "label_smoothing": 0.2},
+        "binary",
+        True,
+    ),
+    "focal ce": Case(
+        losses.CategoricalFocalCrossentropy,
+        "categorical_focal_crossentropy",
+        {"gamma": 0.5, "label_smoothing": 0.1},
+        "one-hot",
+        False,
+    ),
+    "focal ce logits": Case(
+        losses.CategoricalFocalCrossentropy, "categorical_focal_crossentropy", {"from_logits": True}, "one-hot", True
+    ),
 }
 DENSE = [name for name, case in CASES.items() if case.targets != "labels"]
 ONE_OUTPUT = ["mse", "bce", "bce logits", "bce smooth"]
@@ -57,6 +96,9 @@ def data(case: Case, rows: int, outputs: int, dtype: Any = np.float64) -> tuple[
     y = {
         "real": lambda: generator.standard_normal(shape).astype(dtype),
         "binary": lambda: generator.integers(0, 2, shape).astype(dtype),
+        "positive": lambda: generator.uniform(0.1, 3, shape).astype(dtype),
+        "signs": lambda: (2.0 * generator.integers(0, 2, shape) - 1).astype(dtype),
+        "one-hot": lambda: np.eye(outputs, dtype=dtype)[generator.integers(0, outputs, rows)],
         "soft": lambda: generator.dirichlet(np.ones(outputs), rows).astype(dtype),
         "labels": lambda: generator.integers(0, outputs, rows),
     }[case.targets]()
@@ -71,7 +113,7 @@ def exact(name: str, y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Losses and gradients of the samples by the reference, in longdouble."""
     case = CASES[name]
     options = dict(case.options)
-    if case.function != "mean_squared_error":
+    if "clip_dtype" in inspect.signature(getattr(reference, case.function)).parameters:
         options["clip_dtype"] = p.dtype
     function, gradient = (getattr(reference, case.function + suffix) for suffix in ("", "_gradient"))
     wide = p.astype(np.longdouble)

@@ -154,9 +154,10 @@ cdef class LossKernel:
         if self.loss.class_alpha: same_size(self.class_alpha, job.K, "alpha")
         return self.run(&job, scale, threads)
 
-    def quick(self, y, p, bint labelled, bint mean, bint wanted):
+    def quick(self, y, p, bint labelled, bint mean, bint wanted, out=None):
         """(cost, gradient) or the cost alone, where y and p are what nearly all calls bring: C-contiguous native arrays, p of
-        the module's dtype, y like it or int64 labels of its samples; anything else is None."""
+        the module's dtype, y like it or int64 labels of its samples, and `out`, if any, like p and apart from both; anything
+        else is None."""
         cdef CostJob job
         cdef ix n
         cdef int dimensions
@@ -189,7 +190,12 @@ cdef class LossKernel:
         job.gradient = NULL
         if mean: scale = 1.0/<double>job.rows
         if not wanted: return self.run(&job, scale, 1)*scale
-        g = cnp.PyArray_EMPTY(dimensions, cnp.PyArray_DIMS(pp), TYPE_NUMBER, 0)
+        if out is None: g = cnp.PyArray_EMPTY(dimensions, cnp.PyArray_DIMS(pp), TYPE_NUMBER, 0)
+        elif type(out) is cnp.ndarray:
+            g = out
+            if not (is_ready(g) and cnp.PyArray_ISWRITEABLE(g) and leading_shape(g, pp, dimensions)): return None
+            if overlap(g, pp) or overlap(g, yy): return None
+        else: return None
         job.gradient = <real*>cnp.PyArray_DATA(g)
         return self.run(&job, scale, 1)*scale, g
 
@@ -232,6 +238,13 @@ cdef inline bint leading_shape(cnp.ndarray a, cnp.ndarray b, int n):
     for i in range(n):
         if cnp.PyArray_DIM(a, i) != cnp.PyArray_DIM(b, i): return False
     return True
+
+
+cdef inline bint overlap(cnp.ndarray a, cnp.ndarray b):
+    """Of the memory of two C-contiguous arrays."""
+    cdef const char* p = <const char*>cnp.PyArray_DATA(a)
+    cdef const char* q = <const char*>cnp.PyArray_DATA(b)
+    return p < q + cnp.PyArray_NBYTES(b) and q < p + cnp.PyArray_NBYTES(a)
 
 
 cdef bint narrow(ix n, const int64_t* labels, int64_t classes, int32_t* to) noexcept nogil:

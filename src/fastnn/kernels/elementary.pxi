@@ -67,11 +67,15 @@ cdef inline real clip(real x, real low, real high) noexcept nogil:
     return choose(x > high, high, x)
 
 
-cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
-    """a + b - s, for s = a + b rounded; 0 where s is infinite (Knuth's two-sum)."""
+cdef inline real finite_sum_tail(real a, real b, real s) noexcept nogil:
+    """a + b - s, for s = a + b rounded and finite (Knuth's two-sum)."""
     cdef real t = s - a
-    t = (a - (s - t)) + (b - t)
-    return choose(absolute(s) < REAL_INFINITY, t, R(0))
+    return (a - (s - t)) + (b - t)
+
+
+cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
+    """The same, and 0 where s is infinite."""
+    return choose(absolute(s) < REAL_INFINITY, finite_sum_tail(a, b, s), R(0))
 
 
 cdef inline real within_exp(real x) noexcept nogil:
@@ -104,7 +108,7 @@ cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
     """e^(x + x_tail) and its tail, together to a tenth of a rounding."""
     cdef ireal k
     cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
-    lost = lost + sum_tail(x_r, x_tail, r)
+    lost = lost + finite_sum_tail(x_r, x_tail, r)
     tail[0] = scaled(((R(1) - p) + q) + (((r - q) + w) + lost), k)
     return scaled(p, k)
 
@@ -268,17 +272,21 @@ cdef inline real exponent(ireal k) noexcept nogil:
     return from_bits(shift_out_mantissa(k + EXPONENT_BIAS_BITS) | bits(R(TWO_TO_MANTISSA))) - R(TWO_TO_MANTISSA + EXPONENT_BIAS)
 
 
+cdef inline real normal_mantissa_less_1(real x, real* n) noexcept nogil:
+    """f with x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for x > 0 neither subnormal nor infinite."""
+    cdef ireal k = bits(x) - SQRT_HALF_BITS
+    n[0] = exponent(k)
+    return from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1)
+
+
 cdef inline real mantissa_less_1(real x, real* n) noexcept nogil:
-    """f with x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for finite x > 0."""
-    cdef real smallest_normal = R(1.17549435e-38) if sizeof(real) == 4 else R(2.2250738585072014e-308), m
+    """The same, also for subnormal x."""
+    cdef real smallest_normal = R(1.17549435e-38) if sizeof(real) == 4 else R(2.2250738585072014e-308), m, f
     cdef real y = x*(R(16777216.0) if sizeof(real) == 4 else R(18014398509481984.0))
     cdef bint is_subnormal = x < smallest_normal
-    cdef ireal k
-    y = choose(is_subnormal, y, x)
-    k = bits(y) - SQRT_HALF_BITS
-    m = exponent(k)
+    f = normal_mantissa_less_1(choose(is_subnormal, y, x), &m)
     n[0] = choose(is_subnormal, m - (R(24) if sizeof(real) == 4 else R(54)), m)
-    return from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1)
+    return f
 
 
 cdef inline real log_at_the_ends(real x, real r) noexcept nogil:
@@ -300,13 +308,11 @@ cdef inline real log_(real x) noexcept nogil:
 
 cdef inline real log1p_of_sum(real x, real tail) noexcept nogil:
     """log(1 + x + tail) for a tail within a few roundings of x."""
-    cdef real u = R(1) + x, c, d, r, n
-    cdef ireal k = bits(u) - SQRT_HALF_BITS
-    n = exponent(k)
+    cdef real u = R(1) + x, c, d, r, n, f = normal_mantissa_less_1(u, &n)
     c = x - (u - R(1))                            # what rounding 1 + x lost
     d = R(1) - (u - x)
     c = c if u < R(2) else d
-    r = log_of_1_plus(from_bits((k & MANTISSA_MASK) + SQRT_HALF_BITS) - R(1), n, (c + tail)/u)
+    r = log_of_1_plus(f, n, (c + tail)/u)
     r = r if x < REAL_INFINITY else x
     r = -REAL_INFINITY if x == R(-1) else r
     r = x if x == R(0) else r                     # keeps -0

@@ -53,6 +53,7 @@ cdef struct Loss:
 cdef enum:
     SEGMENT = 1024                          # elements whose losses are held at once
     ROW_BLOCK = 64                          # rows whose logarithms are taken at once
+    STREAMED_AT_ONCE = 512                  # elements of a gradient
 
 include "losses_elementwise.pxi"
 include "losses_classes.pxi"
@@ -120,31 +121,39 @@ cdef struct CostJob:
 
 cdef enum:
     BLOCK = SEGMENT            # elements of a block of several rows
+    STREAMED = 4194304         # bytes of a gradient that, with what it is made from, does not fit into the caches
 
 
 cdef void cost_of_blocks(CostJob* job, ix first, ix last, real* scratch) noexcept nogil:
     cdef double values[BLOCK]
     cdef double* per_sample
     cdef real* g
-    cdef ix b, r, n, K = job.K
+    cdef ix b, r, n, held = 0, K = job.K
     cdef bint flat = is_elementwise(&job.loss) and job.per_sample == NULL and job.weights == NULL and K <= BLOCK
+    cdef bint streams = STREAMS and flat and job.gradient and job.rows*K*<ix>sizeof(real) >= STREAMED
     for b in range(first, last):
         r = b*job.block
         n = min(job.rows - r, job.block)
-        g = job.gradient + r*K if job.gradient else scratch
-        if flat: job.sums[b] = elementwise_sum(&job.loss, n*K, K, job.p + r*K, job.y + r*K, job.scale, g)
+        g = job.gradient + r*K if job.gradient and not streams else scratch
+        if flat:
+            job.sums[b] = elementwise_sum(&job.loss, n*K, K, job.p + r*K, job.y + r*K, job.scale, g,
+                                          job.gradient + r*K if streams else NULL, &held)
         else:
             per_sample = job.per_sample + r if job.per_sample else values
             loss_rows(&job.loss, n, K, job.p + r*K, job.y + r*K if job.y else NULL, job.labels + r if job.labels else NULL,
                       job.weights + r if job.weights else NULL, K, job.scale, per_sample, g)
             job.sums[b] = lane_sum_double(n, per_sample)
+    if streams:
+        g = job.gradient + min(job.rows, last*job.block)*K
+        for r in range(-held, 0): g[r] = scratch[r]
+        stream_fence()
 
 
 cdef int cost_member(void* argument, int member, int members) noexcept nogil:
     cdef CostJob* job = <CostJob*>argument
-    cdef real block[BLOCK]
+    cdef real block[LINE + BLOCK]                  # the first LINE for what `stream` holds back
     cost_of_blocks(job, job.blocks*member//members, job.blocks*(member + 1)//members,
-                   job.scratch + member*job.K if job.scratch else block)
+                   job.scratch + member*job.K if job.scratch else block + LINE)
     return 0
 
 

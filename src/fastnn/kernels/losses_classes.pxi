@@ -273,11 +273,9 @@ cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept no
 
 
 cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix first, ix n, const real* p, const real* y, real shift,
-                          real* q, real* wrong, real* slope, double* slopes) noexcept nogil:
+                          real* q, real* low, real* wrong, real* wrong_low, real* slope, double* slopes) noexcept nogil:
     """Sum of alpha_j y_j (1-q_j)^gamma (-log q_j) over n classes from `first`; per class q, `wrong`, and `slope`, q times the
     derivative in q, also summed.  Of probabilities q is clipped to [eps, 1-eps], and wrong is (1-q)/q; of logits it is 1-q."""
-    cdef real low[SEGMENT]
-    cdef real wrong_low[SEGMENT]
     cdef real logs[SEGMENT]
     cdef real logs_low[SEGMENT]
     cdef real cost[SEGMENT]
@@ -286,9 +284,10 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
     cdef real chance[SEGMENT]                         # 1 - q, clipped
     cdef Loss o = loss[0]
     cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, a, factor, factor_low, d_low
+    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, rate_low, a, factor, factor_low, d_low
     cdef bint focused = o.gamma >= R(1)
-    cdef ix j
+    cdef int counts
+    cdef ix j, k = 0, m
     focal_terms(row, logits, n, p, q, low)
     for j in range(n):
         d = s.whole - q[j]
@@ -335,20 +334,31 @@ cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix
         for j in range(n):
             weight[j] *= o.alpha
             live[j] *= o.alpha
-    for j in range(n):
-        x = chance[j]
-        a = wrong_low[j]
-        factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
-        d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
-        t = weight[j]
-        cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
-        d = q[j]*logs[j]
-        d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
-        d_low = choose(q[j] == R(0), R(0), d_low)
-        d = choose(q[j] == R(0), R(0), d)
-        rate = choose(x == R(0), R(-1), (d + d_low)/x)        # where q rounds to 1, the limit
-        rate = choose(focused, fmadd(o.gamma, d, -x) + fmadd(o.gamma, d_low, -a), fmadd(o.gamma, rate, R(-1)))
-        slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, factor_low*rate))
+    while k < n:                                      # most classes of a one-hot row have no weight, and are passed over
+        m = min(n - k, <ix>LANES)
+        counts = 0
+        for j in range(k, k + m):
+            cost[j] = slope[j] = R(0)
+            counts |= (weight[j] != R(0)) | (logs[j] != logs[j])
+        for j in range(k, k + m if counts else k):
+            x = chance[j]
+            a = wrong_low[j]
+            factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
+            d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
+            t = weight[j]
+            cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
+            d = q[j]*logs[j]
+            d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
+            d_low = choose(q[j] == R(0), R(0), d_low)
+            d = choose(q[j] == R(0), R(0), d)
+            t = o.gamma*d                                         # gamma d - x in a pair
+            rate = t - x
+            rate_low = finite_sum_tail(t, -x, rate) + (product_tail(o.gamma, d, t) + fmadd(o.gamma, d_low, -a))
+            d = choose(x == R(0), R(-1), (d + d_low)/x)           # where q rounds to 1, the limit
+            rate = choose(focused, rate, fmadd(o.gamma, d, R(-1)))
+            rate_low = choose(focused, rate_low, R(0))
+            slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
+        k += m
     if not logits:                                    # the gradient's (1-q)/q, corrected by the tails
         for j in range(n):
             x = wrong[j]/q[j]
@@ -362,7 +372,9 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
     """With h the slopes, the gradient in a logit z_j is h_j (1 - q_j) - q_j (sum of the other h), and in p_j that over p_j."""
     cdef bint logits = loss.kind == CATEGORICAL_FOCAL_FROM_LOGITS
     cdef real q[SEGMENT]
+    cdef real q_low[SEGMENT]
     cdef real wrong[SEGMENT]
+    cdef real wrong_low[SEGMENT]
     cdef real slope[SEGMENT]
     cdef FocalRow row
     cdef ix r, j, k, m
@@ -381,7 +393,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
         k = 0
         while k < K:
             m = min(K - k, <ix>SEGMENT)
-            per_sample[r] += focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, wrong, slope, &slopes)
+            per_sample[r] += focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, q_low, wrong, wrong_low, slope, &slopes)
             k += m
         total = R(slopes)
         c = R(scale)
@@ -393,9 +405,11 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
         k = 0
         while k < K:
             m = min(K - k, <ix>SEGMENT)
-            if K > SEGMENT: focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, wrong, slope, &unused)
+            if K > SEGMENT: focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, q_low, wrong, wrong_low, slope, &unused)
             if logits:
-                for j in range(m): g[k + j] = c*(slope[j]*wrong[j] - q[j]*(total - slope[j]))
+                for j in range(m):
+                    t = total - slope[j]
+                    g[k + j] = c*(fmadd(slope[j], wrong[j], slope[j]*wrong_low[j]) - fmadd(t, q[j], t*q_low[j]))
             else:
                 for j in range(m):
                     t = choose(slope[j] == R(0), R(0), slope[j]*wrong[j]) - (total - slope[j])

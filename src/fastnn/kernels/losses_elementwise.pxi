@@ -161,8 +161,13 @@ cdef inline void binary_crossentropy_from_logits(const Loss* o, real y, real z, 
     gradient[0] = no*up - y*down
 
 
-cdef inline real class_weight(const Loss* o, real y, real no) noexcept nogil:
-    return choose(o.balanced, fmadd(y, o.alpha, no*o.alpha_no), R(1))
+cdef inline real class_weight(const Loss* o, real y, real no, real no_low, real* tail) noexcept nogil:
+    """y alpha + no (1 - alpha) and its tail, or 1."""
+    cdef real yes = y*o.alpha, other = no*o.alpha_no, w = yes + other
+    w = choose(o.balanced, w, R(1))
+    tail[0] = finite_sum_tail(yes, other, w) + (product_tail(y, o.alpha, yes) + product_tail(no, o.alpha_no, other) + no_low*o.alpha_no)
+    tail[0] = choose(o.balanced, tail[0], R(0))
+    return w
 
 
 cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
@@ -171,7 +176,7 @@ cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* 
     cdef real r = clip(p, R(0), R(1)), d = R(1) - r, b, m, t, rate, factor, w
     cdef bint focused = o.gamma >= R(1)
     y = fmadd(y, o.keep, o.shift)
-    w = class_weight(o, y, no)
+    w = class_weight(o, y, no, R(0), &low)
     b = -(y*log_(q) + no*log1p_(-q))
     m = fmadd(y, d, no*r)
     t = power_of_pair(m, y*((R(1) - d) - r), choose(focused, o.gamma - R(1), o.gamma), &low)
@@ -185,42 +190,59 @@ cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* 
 
 cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
     """The same of p = sigmoid(z), without a clip.  With a = |z|, e = e^-a, s = 1/(1 + e), and `major` the label that z
-    speaks against, m = s (major + minor e) and b = major a + log(1 + e)."""
+    speaks against, m = s (major + minor e) = s x and b = major a + log(1 + e); the derivative in a is
+    m^gamma s (gamma (major - minor) b e/x + major - minor e).  What is multiplied is in pairs."""
     cdef real a = absolute(z), e_low, e = exp_pair(-a, R(0), &e_low), t = R(1) + e, t_low = ((R(1) - t) + e) + e_low, s = R(1)/t
-    cdef real l_low, x_low, f_low, n, f, l, x, lx, log_m, exact, inexact, d, rest, factor, ratio, b, w, g
-    cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, major_low, minor_low
+    cdef real l_low, x_low, f_low, n, f, l, x, lx, lx_low, log_m, exact, inexact, d, rest, factor, ratio, b, w, w_low, g, g_low
+    cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, major_low, minor_low, h
     no = fmadd(no, o.keep, o.shift)
     y = fmadd(y, o.keep, o.shift)
-    w = class_weight(o, y, no)
+    w = class_weight(o, y, no, no_low, &w_low)
     major = choose(z < R(0), y, no)
     minor = choose(z < R(0), no, y)
     major_low = choose((z < R(0)) | (major == R(0)), R(0), no_low)
     minor_low = choose(z < R(0), no_low, R(0))
     s = s - s*(s*t_low)
-    f = mantissa_less_1(t, &n)
-    l = log_of_1_plus_pair(f, n, t_low/t, &l_low)                 # log(1 + e)
+    f = normal_mantissa_less_1(t, &n)
+    l = log_of_1_plus_pair(f, n, t_low*s, &l_low)                 # log(1 + e)
     b = choose(major == R(0), R(0), fmadd(major, a, major_low*a + l_low)) + l
-    f = minor*e
-    x = major + f
-    x_low = sum_tail(major, f, x) + (product_tail(minor, e, f) + (minor*e_low + (major_low + minor_low*e)))
+    h = minor*e
+    d = product_tail(minor, e, h) + (minor*e_low + minor_low*e)
+    g = major - h
+    g_low = finite_sum_tail(major, -h, g) + (major_low - d)
+    x = major + h
+    x_low = finite_sum_tail(major, h, x) + (major_low + d)
     x_low = choose(major == R(0), R(0), x_low)  # there e may have underflowed: log(x e) is log(x) - a
     x = choose(major == R(0), minor, x)
     f = mantissa_less_1(x, &n)
-    lx = log_of_1_plus_pair(f, n, x_low/x, &x_low)
+    lx = log_of_1_plus_pair(f, n, x_low/x, &lx_low)
     exact = choose(major == R(0), -a*o.gamma, R(0))  # gamma log(m) in three parts
     rest = choose(exact < R(0), product_tail(-a, o.gamma, exact), R(0))
     d = lx - l
     inexact = o.gamma*d
     log_m = exact + inexact
-    rest = rest + (sum_tail(exact, inexact, log_m) + product_tail(o.gamma, d, inexact))
-    rest = rest + o.gamma*(sum_tail(lx, -l, d) + (x_low - l_low))
+    rest = rest + (finite_sum_tail(exact, inexact, log_m) + product_tail(o.gamma, d, inexact))
+    rest = rest + o.gamma*(finite_sum_tail(lx, -l, d) + (lx_low - l_low))
     factor = exp_pair(log_m, choose(absolute(rest) < R(1), rest, R(0)), &f_low)
     f_low = choose(o.gamma == R(0), R(0), f_low)
     factor = choose(o.gamma == R(0), R(1), factor)
-    ratio = choose(major == R(0), R(1)/minor, e/x)
-    g = s*fmadd(o.gamma*(major - minor), b*ratio, fmadd(-minor, e, major) + (major_low - (minor_low*e + minor*e_low)))
-    value[0] = w*fmadd(factor, b, f_low*b)
-    gradient[0] = w*fmadd(factor, choose(z < R(0), -g, g), f_low*choose(z < R(0), -g, g))
+    d = choose(major == R(0), R(1), e)                            # e/x, which is 1/minor where major is 0
+    ratio = d/x
+    h = ratio*x
+    rest = (((d - h) - product_tail(ratio, x, h)) + (choose(major == R(0), R(0), e_low) - ratio*x_low))/x
+    d = o.gamma*(major - minor)
+    h = b*ratio
+    rest = d*(product_tail(b, ratio, h) + b*rest)
+    f = d*h
+    rest = rest + product_tail(d, h, f)
+    h = g + f
+    rest = finite_sum_tail(f, g, h) + (rest + g_low)
+    g = s*(h + choose(absolute(rest) < REAL_INFINITY, rest, R(0)))
+    g = choose(z < R(0), -g, g)
+    b = fmadd(factor, b, f_low*b)
+    g = fmadd(factor, g, f_low*g)
+    value[0] = fmadd(w, b, w_low*b)
+    gradient[0] = fmadd(w, g, w_low*g)
 
 
 # ---- margins, labels -1 and 1 ----------------------------------------------------------------------------------------------
@@ -329,9 +351,19 @@ cdef void elementwise_rows(const Loss* loss, ix rows, ix K, const real* p, const
             per_sample[r] = s/divisor
 
 
-cdef double elementwise_sum(const Loss* loss, ix n, ix K, const real* p, const real* y, double scale, real* gradient) noexcept nogil:
-    """Sum of the losses of n elements, rows of K without weights or padding; n is at most SEGMENT."""
+cdef double elementwise_sum(const Loss* loss, ix n, ix K, const real* p, const real* y, double scale, real* gradient, real* past_caches,
+                            ix* held) noexcept nogil:
+    """Sum of the losses of n elements, rows of K without weights or padding; n is at most SEGMENT.  Where `past_caches` is not
+    NULL, the gradient goes there (see `stream`, also for `held`), by way of `gradient`."""
     cdef real value[SEGMENT]
     cdef double divisor = row_divisor(loss, K)
-    elementwise(loss, n, y, p, R(scale/divisor), value, gradient)
+    cdef real c = R(scale/divisor)
+    cdef ix i = 0, m
+    if past_caches == NULL: elementwise(loss, n, y, p, c, value, gradient)
+    else:
+        while i < n:                               # in short turns, so that memory reads and writes all the time
+            m = min(n - i, <ix>STREAMED_AT_ONCE)
+            elementwise(loss, m, y + i, p + i, c, value + i, gradient)
+            held[0] = stream(past_caches + i, gradient, held[0], m)
+            i += m
     return wide_sum(n, value)/divisor

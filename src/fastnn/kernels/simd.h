@@ -152,6 +152,39 @@ static inline void transpose4x4(const real *s, ptrdiff_t lds, real *d, ptrdiff_t
 }
 #endif
 
+/* ---- stores past the caches, of results that would not fit into them: a line is not read before it is written ---- */
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(FASTNN_PLAIN)
+  #include <immintrin.h>
+  #define STREAMS 1
+static inline void stream_line(real *to, const real *from) {
+    float *d = (float *)to;
+    const float *s = (const float *)from;
+  #if defined(__AVX512F__)
+    _mm512_stream_ps(d, _mm512_loadu_ps(s));
+  #elif defined(__AVX__)
+    for (int j = 0; j < 16; j += 8) _mm256_stream_ps(d + j, _mm256_loadu_ps(s + j));
+  #else
+    for (int j = 0; j < 16; j += 4) _mm_stream_ps(d + j, _mm_loadu_ps(s + j));
+  #endif
+}
+  #define stream_fence() _mm_sfence()                    /* before another thread may look */
+#else
+  #define STREAMS 0
+static inline void stream_line(real *to, const real *from) { memcpy(to, from, 64); }
+  #define stream_fence() ((void)0)
+#endif
+
+/* Write from[-held .. n) to the same places at `to`, whole lines alone after the first one: a line that is half written by
+   ordinary stores costs what is saved here.  Returns how many elements are held back; they are moved to before `from`. */
+static inline ptrdiff_t stream(real *to, real *from, ptrdiff_t held, ptrdiff_t n) {
+    ptrdiff_t i = -held, rest;
+    for (; i < n && ((uintptr_t)(to + i) & 63); i++) to[i] = from[i];
+    for (; i + LINE <= n; i += LINE) stream_line(to + i, from + i);
+    rest = n - i;
+    for (; i < n; i++) from[i - n] = from[i];
+    return rest;
+}
+
 /* ---- bit patterns of one element ---- */
 static inline ireal bits(real x) { ireal i; memcpy(&i, &x, sizeof i); return i; }
 static inline real from_bits(ireal i) { real x; memcpy(&x, &i, sizeof x); return x; }

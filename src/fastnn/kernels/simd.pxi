@@ -29,6 +29,9 @@ cdef extern from "simd.h" nogil:
     real fmadd(real, real, real)
     real product_tail(real, real, real)
     void transpose4x4(const real*, ix, real*, ix)
+    enum: STREAMS
+    ix stream(real*, real*, ix, ix)
+    void stream_fence()
     real R(double)
     ireal bits(real)
     real from_bits(ireal)

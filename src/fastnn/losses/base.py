@@ -114,7 +114,8 @@ class Loss:
         y_true, y_pred, sample_weight
             As for the call.
         out : ndarray, optional
-            Where to write it: shape and dtype as the gradient's; it may be `y_pred`.
+            Where to write it: shape and dtype as the gradient's; it may be `y_pred`.  A NaN in y_true is found on the
+            way, and then `out` may hold a part of the gradient.
         """
         if out is None:
             return self.value_and_gradient(y_true, y_pred, sample_weight)[1]
@@ -220,10 +221,10 @@ class CompiledLoss(Loss):
     def value_and_gradient(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, out: np.ndarray | None = None
     ) -> tuple[float | np.ndarray, np.ndarray]:
-        if sample_weight is None and out is None and self._mean is not None and type(y_pred) is np.ndarray:
+        if sample_weight is None and self._mean is not None and type(y_pred) is np.ndarray:
             kernel = self._kernels.get(y_pred.dtype)
             if kernel is not None:
-                both: tuple[float, np.ndarray] | None = kernel.quick(y_true, y_pred, self.sparse, self._mean, True)
+                both: tuple[float, np.ndarray] | None = kernel.quick(y_true, y_pred, self.sparse, self._mean, True, out)
                 if both is not None and both[0] == both[0]:
                     return both
         return self._evaluate(y_true, y_pred, sample_weight, out, gradient=True)  # type: ignore[return-value]
@@ -255,7 +256,6 @@ class CompiledLoss(Loss):
         weights = validation.loss_weights("sample_weight", sample_weight, dtype, samples)
         if out is not None:
             validation.output("out", out, given)
-            validation.no_nan("y_true", y)
         count = math.prod(samples)
         if self.ignore_class is not None:
             counts = (y >= 0).astype(dtype)
