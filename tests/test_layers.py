@@ -501,7 +501,7 @@ def test_a_layer_of_ones_own_from_its_configuration() -> None:
     other = layers.deserialize(described, custom_objects={"Mine": Mine})
     assert isinstance(other, Mine)
     assert (other.power, other.name) == (3, "cube")
-    with pytest.raises(ValueError, match=r"layer is of class 'Mine', expected one of ELU, .*, or in custom_objects"):
+    with pytest.raises(ValueError, match=r"layer's class_name is 'Mine', expected one of 'ELU', .*custom_objects"):
         layers.deserialize(described)
 
 

@@ -103,7 +103,14 @@ def test_all_layers_trained(tmp_path: Path, dtype: str) -> None:
     scaler.adapt(x.reshape(200, 6) * 0.5 - 1)
     stack = [layers.Rescaling(0.5, -1), layers.Flatten(), scaler, layers.Dense(16, use_bias=False)]
     stack += [layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.2), layers.Dense(8, "sigmoid")]
-    stack += [layers.LayerNormalization(), layers.Dense(4), layers.Activation("softmax")]
+    stack += [
+        layers.LayerNormalization(),
+        layers.LeakyReLU(),
+        layers.ReLU(),
+        layers.Dense(4),
+        layers.ELU(),
+        layers.Softmax(),
+    ]
     assert {type(layer) for layer in stack} == {layers.Layer, layers.Input} ^ set(KINDS)
     model = Sequential([layers.Input((2, 3)), *stack], seed=0, dtype=dtype)
     model.compile("adam", "sparse_categorical_crossentropy")

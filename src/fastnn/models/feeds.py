@@ -16,7 +16,7 @@ import numpy as np
 
 from ..kernels import core
 
-_PIECE_BYTES = 1 << 23  # of a mapped file's rows that are copied out at once
+_PIECE_BYTES = 1 << 24  # of a mapped file's rows that are copied out at once
 _BLOCK = 1 << 21  # of a mapped file: what reading one byte may make resident, where the system keeps it in large pages
 _BLOCKS = 32  # to read from, before they are given back
 

@@ -222,7 +222,10 @@ def _rescaling(g: Graph, x: str, layer: Any) -> str:
 
 
 _LAYERS: dict[type[layers.Layer], Callable[[Graph, str, Any], str]] = {
-    layers.Activation: lambda g, x, layer: _activation(g, x, layer.activation),
+    **dict.fromkeys(
+        (layers.Activation, layers.ELU, layers.LeakyReLU, layers.ReLU, layers.Softmax),
+        lambda g, x, layer: _activation(g, x, layer.activation),
+    ),
     layers.BatchNormalization: _batch_normalization,
     layers.Dense: _dense,
     layers.Dropout: lambda g, x, layer: x,
