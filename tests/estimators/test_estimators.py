@@ -13,6 +13,8 @@ from typing import Any
 
 import joblib
 import numpy as np
+import onnxruntime
+import pandas
 import pytest
 import scipy.sparse
 from sklearn.base import clone
@@ -420,18 +422,33 @@ def test_fits_side_by_side() -> None:
         np.testing.assert_array_equal(result, train(seed))
 
 
-def test_export_is_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
-    monkeypatch.setattr(fastnn.Sequential, "export", lambda self, path: written.append((self, path)), raising=False)
-    fitted = MLPClassifier(max_iter=1).fit(X_IRIS, Y_IRIS)
-    fitted.to_onnx("a.onnx")
-    assert written[0][1] == "a.onnx"
-    np.testing.assert_array_equal(written[0][0].predict(X_IRIS), fitted.predict_proba(X_IRIS))
-    counts = MLPRegressor("poisson", max_iter=1).fit(X_IRIS, Y_IRIS)
-    counts.to_onnx("b.onnx")
-    np.testing.assert_allclose(written[1][0].predict(X_IRIS).ravel(), counts.predict(X_IRIS), rtol=1e-12)
+@pytest.mark.parametrize("kind", ["iris", "binary", "poisson", "normalized"])
+def test_export(kind: str, tmp_path: Any) -> None:
+    X, y = binary() if kind == "binary" else (X_IRIS, Y_IRIS)
+    if kind == "poisson":
+        fitted: Any = MLPRegressor("poisson", max_iter=3).fit(X.astype(np.float32), y)
+        expected = fitted.predict(X)[:, np.newaxis]
+    else:
+        parameters = {"dropout": 0.2, "batch_norm": True} if kind == "normalized" else {}
+        fitted = MLPClassifier(max_iter=3, **parameters).fit(X.astype(np.float32), y)
+        expected = fitted.predict_proba(X)[:, 1:] if kind == "binary" else fitted.predict_proba(X)
+    path = tmp_path / "network.onnx"
+    fitted.to_onnx(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [outputs] = session.run(None, {session.get_inputs()[0].name: X.astype(np.float32)})
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-6)
     with pytest.raises(NotFittedError):
-        MLPClassifier().to_onnx("c.onnx")
+        MLPClassifier().to_onnx(path)
+
+
+def test_data_frames() -> None:
+    frame = pandas.DataFrame(X_IRIS, columns=["a", "b", "c", "d"])
+    fitted = MLPClassifier(early_stopping=True, max_iter=3, random_state=0).fit(frame, pandas.Series(Y_IRIS))
+    assert list(fitted.feature_names_in_) == ["a", "b", "c", "d"]
+    plain = MLPClassifier(early_stopping=True, max_iter=3, random_state=0).fit(X_IRIS, Y_IRIS)
+    np.testing.assert_array_equal(fitted.predict_proba(frame), plain.predict_proba(X_IRIS))
+    with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
+        fitted.predict(frame[["d", "c", "b", "a"]])
 
 
 def fresh(code: str) -> str:

@@ -458,9 +458,10 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return np.exp(outputs, out=outputs) if self.out_activation_ == "exp" else outputs
 
     def to_onnx(self, path: Any) -> None:
-        """Write the network to an ONNX file, as `Sequential.export` does.
+        """Write the network to an ONNX file, as `Sequential.export` does: ``pip install "fastnn[onnx]"``.
 
-        Its outputs are probabilities in the order of ``classes_``, or the regressor's predictions.
+        Its outputs (N, n_outputs_) are the probabilities of ``classes_``, of the second one alone where there are two,
+        or the regressor's predictions.
 
         Parameters
         ----------
@@ -468,8 +469,6 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self, "coefs_")
         model = self._network()
-        if not hasattr(model, "export"):
-            raise NotImplementedError("this version of fastnn has no Sequential.export")
         if self.out_activation_ == "exp":  # which the loss has taken over, in training
             model = Sequential(self._stack(0.0, "exponential"), seed=self._seed, dtype=model.dtype.name)
             self._copy_weights(model)
