@@ -72,7 +72,7 @@ def test_outputs_handed_out_are_those_of_the_steps(batch: int, threads: int) -> 
 
     def train(engine: Any) -> np.ndarray:
         assert ours.optimizer is not None
-        engine.set_optimizer(ours.optimizer.hyperparameters(), ours.optimizer.flat_state(ours.parameters))
+        engine.set_optimizer(*ours.optimizer.for_engine(ours.parameters))
         engine.train(batch, (3, 0), 0, -(-n // batch), np.array([0.01]), 0, threads, None, outputs)
         order: np.ndarray = engine.order.copy()
         return order

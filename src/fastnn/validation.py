@@ -87,7 +87,7 @@ def targets(name: str, value: Any, dtype: np.dtype, rows: int, columns: int) -> 
 
 def no_nan(name: str, value: np.ndarray) -> None:
     """Targets without NaN; the first axis is named as the sample."""
-    if value.dtype.kind == "f" and np.isnan(np.min(value)):  # one pass, no temporary
+    if value.dtype.kind == "f" and math.isnan(value.min()):  # one pass, no temporary
         row = int(np.argwhere(np.isnan(value))[0, 0])
         raise ValueError(f"{name} has a NaN in sample {row}, expected numbers")
 

@@ -40,7 +40,7 @@ def test_train(case: tuple[str, str, int], batch: int, dtype: str, threads: int)
         part = outputs[first * batch : (first + count) * batch]
 
         def train(engine, first=first, count=count, part=part):  # type: ignore[no-untyped-def]
-            engine.set_optimizer(ours.optimizer.hyperparameters(), ours.optimizer.flat_state(ours.parameters))
+            engine.set_optimizer(*ours.optimizer.for_engine(ours.parameters))
             engine.train(batch, (3, 0), first, count, np.array([0.1]), first, threads, None, part)
             return engine.order.copy()
 

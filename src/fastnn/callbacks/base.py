@@ -105,6 +105,7 @@ _BATCHES = {
     "test": ("on_test_batch_begin", "on_test_batch_end"),
     "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
 }
+_KIND_OF = {hook: what for what, hooks in _BATCHES.items() for hook in hooks}
 
 
 @cache
@@ -117,9 +118,9 @@ def _of_class(kind: Any) -> frozenset[str]:
 
 def _wants(callback: Callback) -> frozenset[str]:
     """Of what batches a callback has hooks, by its class or of its own."""
-    own = vars(callback)
     kind: Any = type(callback)
-    return _of_class(kind).union(what for what, hooks in _BATCHES.items() for h in hooks if h in own)
+    wanted = _of_class(kind)
+    return wanted.union(_KIND_OF[hook] for hook in own) if (own := vars(callback).keys() & _KIND_OF) else wanted
 
 
 class CallbackList(Callback):

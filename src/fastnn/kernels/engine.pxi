@@ -67,7 +67,8 @@ cdef class Engine(Network):
         See Network.
     """
     cdef Optimizer optimizer
-    cdef object optimizer_arrays
+    cdef dict hyperparameters      # that `optimizer` was filled from,
+    cdef tuple optimizer_arrays    # and the state that it points to
     cdef Pieces by_norm            # where the gradients' norms are asked for
     cdef object norm_sums
     cdef object order_array
@@ -80,10 +81,12 @@ cdef class Engine(Network):
         free(self.by_norm.pieces)
 
     def set_optimizer(self, dict hyperparameters, tuple state):
-        """`state`: arrays as long as the parameters."""
+        """`state`: arrays as long as the parameters.  The same two objects again are known already."""
+        if hyperparameters is self.hyperparameters and state is self.optimizer_arrays: return
+        self.hyperparameters = None
         fill_optimizer(&self.optimizer, hyperparameters, state, self.parameters_array.size)
         if needs_norm(&self.optimizer.h): self.cut_pieces()
-        self.optimizer_arrays = state
+        self.hyperparameters, self.optimizer_arrays = hyperparameters, state
 
     cdef int cut_pieces(self) except -1:
         """Every kernel and bias is a piece."""

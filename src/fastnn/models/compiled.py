@@ -150,7 +150,7 @@ class Compiled(Persistent):
         Returns the first step with a loss that is not finite, or -1.
         """
         optimizer, loss = self._compiled()
-        state = optimizer.flat_state(self._parameters)
+        hyperparameters, state = optimizer.for_engine(self._parameters)
         first = piece.first * piece.batch
         samples = min(first + piece.steps * piece.batch, len(piece.x)) - first
         rows = slice(first, first + samples)
@@ -159,7 +159,7 @@ class Compiled(Persistent):
         which = outputs is not None or (samples < len(piece.x) and loss.ignore_class is not None)
 
         def train(engine: Any) -> tuple[tuple[float, float, int], Any]:
-            engine.set_optimizer(optimizer.hyperparameters(), state)
+            engine.set_optimizer(hyperparameters, state)
             rates, before = optimizer.rates(piece.steps), optimizer.steps
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:

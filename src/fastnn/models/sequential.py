@@ -118,7 +118,7 @@ class Sequential(Compiled):
         before = self.get_weights()
         self.set_weights(weights)
         try:
-            optimizer.flat_state(self._parameters)  # so that the state of other parameters is refused
+            optimizer.for_engine(self._parameters)  # so that the state of other parameters is refused
             prefix = "optimizer."
             optimizer.set_state({k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
         except BaseException:
@@ -234,7 +234,7 @@ class Sequential(Compiled):
             held_out = _held_out(validation_data, checks, validation_steps, epochs - initial_epoch)
         if self._engine is None:
             self.build(feed.features)
-        optimizer.flat_state(self._parameters)  # raises where it has another model's
+        optimizer.for_engine(self._parameters)  # raises where it has another model's
         size = feed.step_size(size)
         n_threads = self._threads(size)
 

@@ -65,7 +65,7 @@ class Hyperparameter:
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = self._check(self._name, value)
-        instance._updaters = None  # they hold a copy
+        instance._updaters = instance._for_engine = None  # they hold a copy
 
 
 def share(name: str, value: Any) -> float:
@@ -169,6 +169,7 @@ class Optimizer:
         self._pieces: list[list[int]]
         self._updaters: list[tuple[Any, list[int]]] | None  # for each dtype: the compiled one, and its variables
         self._expected: tuple[np.ndarray, list[int]] | None = None
+        self._for_engine: tuple[np.ndarray, dict[str, Any], tuple[np.ndarray, ...]] | None
         self._check_clips()
 
     def _rule(self) -> Rule:
@@ -335,7 +336,7 @@ class Optimizer:
             copies = [tuple(_copied(a) for a in own) for own in arrays]
             if self._state is None:
                 self._built_for, self._pieces = built_for, [[own[0].size] for own in copies]
-            self._state, self._updaters = copies, None
+            self._state, self._updaters, self._for_engine = copies, None, None
 
     def finalize_variable_values(self, variables: Sequence[np.ndarray]) -> None:
         """Overwrite the variables with their moving average, where there is one."""
@@ -345,7 +346,7 @@ class Optimizer:
                 variable[...] = arrays[at]
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_updaters": None, "_expected": None}
+        return vars(self) | {"_updaters": None, "_expected": None, "_for_engine": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -433,11 +434,19 @@ class Optimizer:
 
     # ---- for the engine ---------------------------------------------------------------------------------------------
 
-    def flat_state(self, parameters: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The state of one flat vector of parameters, as the engine takes it."""
-        self.build([parameters])
-        assert self._state is not None
-        return self._state[0]
+    def for_engine(self, parameters: np.ndarray) -> tuple[dict[str, Any], tuple[np.ndarray, ...]]:
+        """`hyperparameters` and the state of one flat vector of parameters; the same objects until something changes.
+
+        Raises
+        ------
+        ValueError
+            As `build` does.
+        """
+        if self._for_engine is None or self._for_engine[0] is not parameters:
+            self.build([parameters])
+            assert self._state is not None
+            self._for_engine = parameters, self.hyperparameters(), self._state[0]
+        return self._for_engine[1:]
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the kernels take, as their struct Hyperparameters."""
