@@ -107,6 +107,8 @@ def kernels(document: dict[str, Any], path: Path) -> bool:
         ax.barh(y, (one.ratio or 1) - 1, left=1, height=0.7, color=f"C{kinds.index(one.kind)}")
     labels = [one.kernel for one in found]
     ax.set(xscale="log", xlabel="fastest peer's time / fastnn's", yticks=range(len(found)), yticklabels=labels)
+    ax.set_xticks(ticks := [0.25, 0.5, 1, 2, 4, 8], [f"{tick:g}×" for tick in ticks])
+    ax.minorticks_off()
     ax.tick_params(axis="y", labelsize=6)
     ax.axvline(1, color="black", linewidth=0.8)
     ax.invert_yaxis()

@@ -200,7 +200,7 @@ def test_regularizers_of_a_layer_by_name() -> None:
 def test_full_is_batch_gradient_descent_in_memory_that_does_not_grow() -> None:
     fitted, stepped = make(lambda: optimizers.SGD(0.5)), make(lambda: optimizers.SGD(0.5))
     x, y = np.tile(X, (5, 1)), np.tile(Y, 5)
-    fitted.fit(x, y, batch_size="full", epochs=3, shuffle=False, verbose=0)
+    fitted.fit(x, y, batch_size="full", epochs=3, verbose=0)
     assert stepped.optimizer is not None
     for _ in range(3):
         _, gradient = stepped.value_and_gradient(x, y)
@@ -214,7 +214,7 @@ def test_full_is_batch_gradient_descent_in_memory_that_does_not_grow() -> None:
     for n in (2, 20):
         x, y, model = np.tile(X.astype(np.float32), (n, 1)), np.tile(Y, n).astype(np.int32), make(optimizers.SGD)
         tracemalloc.start()
-        model.fit(x, y, batch_size="full", shuffle=False, verbose=0)
+        model.fit(x, y, batch_size="full", verbose=0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.02 * peaks[0]

@@ -178,7 +178,7 @@ class Sequential(Compiled):
         validation_data : tuple (x, y) or (x, y, sample_weight), or iterable of such batches, optional
             The same, with data of its own.
         shuffle : bool
-            Draw a new order of the samples for each epoch; of an iterable's nothing is changed.
+            Draw a new order of the samples for each epoch.  That of an iterable stays, and the full batch needs none.
         class_weight : dict, optional
             From class to the weight of its samples in training, 1 where it is not named; validation does without.
         sample_weight : array_like (N,), optional
@@ -259,7 +259,7 @@ class Sequential(Compiled):
                         "optimizer.learning_rate may be set"
                     )
                 limit = self._limit(size, observers.wants_train_batches)
-                seed = self.seed if shuffle else None
+                seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
                 pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
                 bad = self._epoch(pieces, observers, size, n_threads)
                 self._epochs_trained += 1
