@@ -177,7 +177,7 @@ cdef class Engine(Network):
                 if d.kind == BATCH_NORM: self.statistics(l, base, rows, member, members)
                 elif member == 0: self.call_own_layer(l, base, rows, p.training, call)
                 if self.meet(call, member, 4): return True
-            if call.wanted and not self.stops: return False
+            if call.wanted and not self.whole: return False
             if r1 > r0: self.forward_layer(l, r0, r1, l + 1 < self.n_layers or not self.fused, p, work)
             if member == 0: self.look_around(call, (r1 - r0)*d.n_in*d.n_out if d.kind == DENSE else (r1 - r0)*d.n_out)
         return False
@@ -206,7 +206,7 @@ cdef class Engine(Network):
                                         d.delta + base*d.ld, d.ld, x + base*ldx, ldx, &d.batch)
                 elif member == 0: self.call_own_layer_back(l, base, rows, call)
                 if self.meet(call, member, 4): return True
-            if call.wanted and not self.stops: return False
+            if call.wanted and not self.whole: return False
             if l > self.first_trained and r1 > r0: self.backward_data(l, r0, r1, rows, work)
             if member == 0: self.look_around(call, (r1 - r0)*d.n_in*d.n_out if d.kind == DENSE else (r1 - r0)*d.n_out)
         return False

@@ -73,8 +73,7 @@ cdef class Network:
     cdef int n_layers
     cdef int first_trained         # layer; below it nothing needs a gradient
     cdef bint dense_only           # of dense layers whose activations tell their own derivatives
-    cdef bint whole                # some layer looks at the batch as a whole: it is one chunk, however large
-    cdef bint stops                # some layer is worked out by the team together, or by Python
+    cdef bint whole                # some layer is made by the team together, or by Python, of a whole batch: one chunk, however large
     cdef real* parameters
     cdef real* gradients
     cdef object parameters_array
@@ -139,7 +138,7 @@ cdef class Network:
                 block = max(block, min(self.update_rows(d), d.n_in)*d.n_out)
                 self.multiply_adds += d.n_in*d.n_out*(3 if i else 2)
             if d.kind != DENSE or keeps_slope(d.activation): self.dense_only = False
-            if d.kind == BATCH_NORM or d.kind == OWN: self.whole = self.stops = True
+            if d.kind == BATCH_NORM or d.kind == OWN: self.whole = True
         if parameters.size != offset or gradients.size != offset:
             raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {offset}")
         self.parameters_array, self.gradients_array = parameters, gradients
