@@ -54,15 +54,18 @@ cdef inline void percentage_error(const Loss* o, real y, real p, real* value, re
 
 
 cdef inline void squared_logarithmic_error(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
-    """d^2, d = log(1 + p') - log(1 + y') of p' and y' not below epsilon: |d| = log1p(|p' - y'|/(1 + min(p', y')))."""
-    cdef real low = epsilon(), py = choose(p < low, low, p), yy = choose(y < low, low, y), e = py - yy
-    cdef real a = absolute(e), m = choose(yy < py, yy, py), s = R(1) + m, x = a/s, d, rest
-    rest = ((a - x*s) - product_tail(x, s, x*s)) - x*sum_tail(R(1), m, s)
-    rest = rest + sign_of(e)*sum_tail(py, -yy, e)
-    rest = choose(absolute(x) < REAL_INFINITY, rest/s, R(0))
-    d = log1p_of_sum(x, choose(absolute(rest) < R(1), rest, R(0)))
+    """d^2, d = log(1 + p') - log(1 + y') of p' and y' not below epsilon: |d| = log1p(x), x = |p' - y'|/(1 + min(p', y'))."""
+    cdef real low = epsilon(), py = choose(p < low, low, p), yy = choose(y < low, low, y)
+    cdef bint above = yy < py
+    cdef real big = choose(above, py, yy), m = choose(above, yy, py), a = big - m, s = R(1) + m, inverse = R(1)/s, x = a*inverse
+    cdef real u = R(1) + x, n, f = normal_mantissa_less_1(u, &n), rest, d
+    rest = fmadd(-x, finite_sum_tail(R(1), m, s), ((big - a) - m) - product_tail(x, s, a))  # a - x s, without their roundings
+    rest = choose(absolute(rest) < a, rest, R(0))  # s too large for product_tail
+    d = quick_log(f, n, fmadd(rest, inverse, finite_sum_tail(R(1), x, u))/u)
+    d = choose(x < REAL_INFINITY, d, x)
     value[0] = d*d
-    gradient[0] = outside(p, low, REAL_INFINITY, R(2)*d*sign_of(e)/(R(1) + py))
+    d = d/(R(1) + py)
+    gradient[0] = choose(p < low, R(0), R(2)*choose(above, d, -d))
 
 
 cdef inline void huber(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
@@ -74,8 +77,10 @@ cdef inline void huber(const Loss* o, real y, real p, real* value, real* gradien
 
 
 cdef inline void log_cosh(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
-    """A polynomial near 0, where a - ln(2) + log1p(e^-2a) would cancel."""
-    cdef real e = p - y, a = absolute(e), x = a*a, t = tanh_(e), ln2, s, near, far
+    """A polynomial near 0, where a - ln(2) + log1p(e^-2a) would cancel; the derivative is tanh, of the same exponential."""
+    cdef real e = p - y, a = absolute(e), x = a*a, most = R(20) if sizeof(real) == 4 else R(40), b = choose(a > most, most, a)
+    cdef real ln2 = R(0.69314718055994530942), s = a - ln2, lost, t, power, near, far
+    cdef ireal k
     if sizeof(real) == 4:
         near = R(0.00012371335616103337)
         near = fmadd(near, x, R(-0.00063869446686871134))
@@ -99,11 +104,13 @@ cdef inline void log_cosh(const Loss* o, real y, real p, real* value, real* grad
         near = fmadd(near, x, R(0.022222222222205746269))
         near = fmadd(near, x, R(-0.08333333333333317161))
         near = fmadd(near, x, R(0.49999999999999999974))
-    ln2 = R(0.69314718055994530942)
-    s = a - ln2
-    far = s + (sum_tail(a, -ln2, s) + log1p_(exp_(R(-2)*a)))
-    value[0] = choose(a < R(0.8), x*near, far)
-    gradient[0] = t
+    t = expm1_near_0(reduce_by_ln2(R(-2)*b, &k, &lost))
+    power = power_of_2(k)
+    far = log_near_1(fmadd(t, power, power), choose(a > most, R(0), (a - s) - ln2))
+    value[0] = choose(a < R(0.8), x*near, s + far)
+    t = fmadd(t, power, power - R(1))             # e^-2a - 1
+    t = t/(R(2) + t)
+    gradient[0] = from_bits((bits(t) & ABS_MASK) | (bits(e) & ~ABS_MASK))
 
 
 cdef inline void quantile_error(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
@@ -116,49 +123,61 @@ cdef inline void quantile_error(const Loss* o, real y, real p, real* value, real
 
 cdef inline void poisson(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """p - y log(p + epsilon); the derivative 1 - y/(p + epsilon) without the cancellation at p = y."""
-    cdef real s = p + epsilon(), log_s = log_plus(s, sum_tail(p, epsilon(), s)/s), g
-    log_s = choose((y == R(0)) & (s >= R(0)), R(0), log_s)
+    cdef real s = p + epsilon(), tail = finite_sum_tail(p, epsilon(), s), n, f = normal_mantissa_less_1(s, &n), log_s, edge
+    f = choose(n == R(0), f + tail, f)            # it counts where the logarithm is near 0
+    edge = choose(y == R(0), R(0), -REAL_INFINITY)
+    edge = choose(s == R(0), edge, REAL_NAN)
+    log_s = choose(s > R(0), quick_log(f, n, R(0)), edge)
     value[0] = fmadd(-y, log_s, p)
-    g = ((p - y) + epsilon())/s
-    gradient[0] = choose(p < REAL_INFINITY, g, R(1) - y/s)
+    gradient[0] = choose(p == REAL_INFINITY, fmadd(R(0), -y, R(1)), ((s - y) + tail)/s)
 
 
 cdef inline void gamma_deviance(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """y/p + log(p), and (p - y)/p^2."""
-    cdef real ratio = y/p, v = ratio + log_(p), g = ((p - y)/p)/p
-    value[0] = choose(p == R(0), ratio, v)  # the limit is infinite, however -infinity is added
-    gradient[0] = choose(p < REAL_INFINITY, g, (R(1) - ratio)/p)
+    cdef real ratio = y/p, n, f = mantissa_less_1(p, &n), log_p = quick_log(f, n, R(0))
+    log_p = choose(p < REAL_INFINITY, log_p, p)
+    log_p = choose(p < R(0), REAL_NAN, log_p)
+    value[0] = ratio + log_p                      # at p = 0 log_p is finite, and the limit is infinite
+    gradient[0] = choose(p < REAL_INFINITY, (p - y)/p, R(1) - ratio)/p
 
 
 cdef inline void kl_divergence(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
-    """y' log(y'/p') of y' and p' clipped to [epsilon, 1]; |log(y'/p')| = log1p(|y' - p'|/min(y', p'))."""
-    cdef real low = epsilon(), yy = clip(y, low, R(1)), q = clip(p, low, R(1)), e = yy - q
-    value[0] = yy*sign_of(e)*log1p_(absolute(e)/choose(yy < q, yy, q))
-    gradient[0] = outside(p, low, R(1), -yy/q)
+    """y' log(y'/p') of y' and p' clipped to [epsilon, 1]."""
+    cdef real low = epsilon(), yy = clip(y, low, R(1)), q = clip(p, low, R(1)), ratio = yy/q, n, f = normal_mantissa_less_1(ratio, &n)
+    f = choose(n == R(0), (yy - q)/q, f)          # what rounding the ratio lost counts where its logarithm is near 0
+    value[0] = yy*quick_log(f, n, ratio - ratio)  # 0, or NaN
+    gradient[0] = outside(p, low, R(1), -ratio)
 
 
 # ---- two classes, labels 0 and 1 ------------------------------------------------------------------------------------------
 # Smoothing turns y into y keep + shift, and no = 1 - y, by itself, into no keep + shift: 1 - y afterwards would cancel.
 
+cdef inline real crossentropy_of_clipped(real y, real no, real q) noexcept nogil:
+    """-(y log q + no log(1 - q)) for q in [eps, 1 - eps]."""
+    cdef real d = R(1) - q, tail = (R(1) - d) - q, n, f = normal_mantissa_less_1(q, &n), log_q = quick_log(f, n, R(0))
+    f = normal_mantissa_less_1(d, &n)
+    return -(y*log_q + no*quick_log(f, n, tail/d))
+
+
 cdef inline void binary_crossentropy(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """-(y log p + no log(1-p)) for p clipped to [eps, 1-eps]; the gradient is 0 where the clip acts."""
     cdef real low = epsilon(), high = R(1) - epsilon(), q = clip(p, low, high), no = fmadd(R(1) - y, o.keep, o.shift)
     y = fmadd(y, o.keep, o.shift)
-    value[0] = -(y*log_(q) + no*log1p_(-q))
+    value[0] = crossentropy_of_clipped(y, no, q)
     gradient[0] = outside(p, low, high, (q - y)/(q*(R(1) - q)))
 
 
 cdef inline void binary_crossentropy_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
-    """no max(z,0) + y max(-z,0) + log(1 + e^-|z|) and no sigmoid(z) - y sigmoid(-z): nothing cancels where y is 0 or 1."""
-    cdef real no = fmadd(R(1) - y, o.keep, o.shift), e = exp_(-absolute(z)), s = R(1)/(R(1) + e), es = e*s
-    cdef real up = choose(z < R(0), es, s), down = choose(z < R(0), s, es), above, below
+    """With a = |z|, e = e^-a, s = 1/(1 + e), and `major` the label that z speaks against: major a + log(1 + e), and
+    s (major - minor e) away from 0.  Nothing cancels where y is 0 or 1."""
+    cdef real a = absolute(z), e = exp_of_negative(-a), s = R(1)/(R(1) + e), no = fmadd(R(1) - y, o.keep, o.shift), major, minor, g
     y = fmadd(y, o.keep, o.shift)
-    above = choose(z < R(0), R(0), no*z)
-    below = choose(z < R(0), -y*z, R(0))
-    above = choose(no == R(0), R(0), above)  # 0 times an infinite logit
-    below = choose(y == R(0), R(0), below)
-    value[0] = (above + below) + log1p_(e)
-    gradient[0] = no*up - y*down
+    major = choose(z < R(0), y, no)
+    minor = choose(z < R(0), no, y)
+    a = choose(major == R(0), R(0), major*a)      # 0 times an infinite logit
+    value[0] = a + quick_log1p_of_fraction(e, R(0))
+    g = major*s - minor*(e*s)
+    gradient[0] = choose(z < R(0), -g, g)
 
 
 cdef inline real class_weight(const Loss* o, real y, real no, real no_low, real* tail) noexcept nogil:
@@ -170,49 +189,44 @@ cdef inline real class_weight(const Loss* o, real y, real no, real no_low, real*
     return w
 
 
-cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
-    """w m^gamma b, for the binary cross-entropy b and the probability m = y (1-p) + no p of the wrong class."""
+cdef inline void focal(const bint usual, const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
+    """w m^gamma b, for the binary cross-entropy b and the probability m = y (1-p) + no p of the wrong class.  `usual` says that
+    gamma is 2 and w is 1."""
     cdef real least = epsilon(), most = R(1) - epsilon(), q = clip(p, least, most), no = fmadd(R(1) - y, o.keep, o.shift), low
     cdef real r = clip(p, R(0), R(1)), d = R(1) - r, b, m, t, rate, factor, w
     cdef bint focused = o.gamma >= R(1)
     y = fmadd(y, o.keep, o.shift)
-    w = class_weight(o, y, no, R(0), &low)
-    b = -(y*log_(q) + no*log1p_(-q))
+    b = crossentropy_of_clipped(y, no, q)
     m = fmadd(y, d, no*r)
-    t = power_of_pair(m, y*((R(1) - d) - r), choose(focused, o.gamma - R(1), o.gamma), &low)
-    factor = choose(focused, m*t, t)  # m^(gamma-1) overflows where m^gamma does not, and the other underflows
-    rate = choose(focused, t*b, (t*b)/m)
-    rate = choose((m == R(0)) & (1 - focused), REAL_INFINITY, rate)
-    rate = choose(o.gamma == R(0), R(0), o.gamma*(no - y)*rate)
+    if usual:
+        w = R(1)
+        factor = m*m
+        rate = R(2)*(no - y)*(m*b)
+    else:
+        w = class_weight(o, y, no, R(0), &low)
+        t = power_of_pair(m, y*((R(1) - d) - r), choose(focused, o.gamma - R(1), o.gamma), &low)
+        factor = choose(focused, m*t, t)  # m^(gamma-1) overflows where m^gamma does not, and the other underflows
+        rate = choose(focused, t*b, (t*b)/m)
+        rate = choose((m == R(0)) & (1 - focused), REAL_INFINITY, rate)
+        rate = choose(o.gamma == R(0), R(0), o.gamma*(no - y)*rate)
     value[0] = w*(factor*b)
     gradient[0] = outside(p, R(0), R(1), w*(rate + factor*outside(p, least, most, (q - y)/(q*(R(1) - q)))))
 
 
-cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
-    """The same of p = sigmoid(z), without a clip.  With a = |z|, e = e^-a, s = 1/(1 + e), and `major` the label that z
-    speaks against, m = s (major + minor e) = s x and b = major a + log(1 + e); the derivative in a is
-    m^gamma s (gamma (major - minor) b e/x + major - minor e).  What is multiplied is in pairs."""
-    cdef real a = absolute(z), e_low, e = exp_pair(-a, R(0), &e_low), t = R(1) + e, t_low = ((R(1) - t) + e) + e_low, s = R(1)/t
-    cdef real l_low, x_low, f_low, n, f, l, x, lx, lx_low, log_m, exact, inexact, d, rest, factor, ratio, b, w, w_low, g, g_low
-    cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, major_low, minor_low, h
-    no = fmadd(no, o.keep, o.shift)
-    y = fmadd(y, o.keep, o.shift)
-    w = class_weight(o, y, no, no_low, &w_low)
-    major = choose(z < R(0), y, no)
-    minor = choose(z < R(0), no, y)
-    major_low = choose((z < R(0)) | (major == R(0)), R(0), no_low)
-    minor_low = choose(z < R(0), no_low, R(0))
-    s = s - s*(s*t_low)
-    f = normal_mantissa_less_1(t, &n)
-    l = log_of_1_plus_pair(f, n, t_low*s, &l_low)                 # log(1 + e)
-    b = choose(major == R(0), R(0), fmadd(major, a, major_low*a + l_low)) + l
-    h = minor*e
-    d = product_tail(minor, e, h) + (minor*e_low + minor_low*e)
-    g = major - h
-    g_low = finite_sum_tail(major, -h, g) + (major_low - d)
-    x = major + h
-    x_low = finite_sum_tail(major, h, x) + (major_low + d)
-    x_low = choose(major == R(0), R(0), x_low)  # there e may have underflowed: log(x e) is log(x) - a
+cdef inline void binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
+    focal(False, o, y, p, value, gradient)
+
+
+cdef inline void usual_binary_focal(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
+    focal(True, o, y, p, value, gradient)
+
+
+cdef inline real power_of_wrong(const Loss* o, real a, real major, real minor, real x, real x_low, real t, real t_low, real s,
+                                real* tail) noexcept nogil:
+    """((x + x_low)/(t + t_low))^gamma for x = major + minor e^-a, t = 1/s, and its tail: by the logarithm, in pairs."""
+    cdef real n, f = normal_mantissa_less_1(t, &n), l, l_low, lx, lx_low, d, exact, inexact, log_m, rest, factor
+    l = log_of_1_plus_pair(f, n, t_low*s, &l_low)
+    x_low = choose(major == R(0), R(0), x_low)    # there e may have underflowed: log(x e) is log(x) - a
     x = choose(major == R(0), minor, x)
     f = mantissa_less_1(x, &n)
     lx = log_of_1_plus_pair(f, n, x_low/x, &lx_low)
@@ -223,26 +237,52 @@ cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* v
     log_m = exact + inexact
     rest = rest + (finite_sum_tail(exact, inexact, log_m) + product_tail(o.gamma, d, inexact))
     rest = rest + o.gamma*(finite_sum_tail(lx, -l, d) + (lx_low - l_low))
-    factor = exp_pair(log_m, choose(absolute(rest) < R(1), rest, R(0)), &f_low)
-    f_low = choose(o.gamma == R(0), R(0), f_low)
-    factor = choose(o.gamma == R(0), R(1), factor)
-    d = choose(major == R(0), R(1), e)                            # e/x, which is 1/minor where major is 0
-    ratio = d/x
-    h = ratio*x
-    rest = (((d - h) - product_tail(ratio, x, h)) + (choose(major == R(0), R(0), e_low) - ratio*x_low))/x
-    d = o.gamma*(major - minor)
-    h = b*ratio
-    rest = d*(product_tail(b, ratio, h) + b*rest)
-    f = d*h
-    rest = rest + product_tail(d, h, f)
-    h = g + f
-    rest = finite_sum_tail(f, g, h) + (rest + g_low)
-    g = s*(h + choose(absolute(rest) < REAL_INFINITY, rest, R(0)))
+    factor = exp_pair(log_m, choose(absolute(rest) < R(1), rest, R(0)), tail)
+    tail[0] = choose(o.gamma == R(0), R(0), tail[0])
+    return choose(o.gamma == R(0), R(1), factor)
+
+
+cdef inline void focal_of_logits(const bint usual, const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
+    """The same of p = sigmoid(z), without a clip.  With a = |z|, e = e^-a, s = 1/(1 + e), and `major` the label that z
+    speaks against, m = s (major + minor e) = s x and b = major a + log(1 + e); the derivative in a is
+    m^gamma s (gamma (major - minor) b e/x + major - minor e).  What is raised to a power is in pairs."""
+    cdef real a = absolute(z), e_low, e = exp_pair(-a, R(0), &e_low), t = R(1) + e, t_low = ((R(1) - t) + e) + e_low, s = R(1)/t
+    cdef real no = R(1) - y, no_low = o.keep*((R(1) - no) - y), major, minor, h, x, x_low, b, g, w, w_low, factor, f_low, f
+    no = fmadd(no, o.keep, o.shift)
+    y = fmadd(y, o.keep, o.shift)
+    major = choose(z < R(0), y, no)
+    minor = choose(z < R(0), no, y)
+    h = minor*e
+    x = major + h
+    x_low = finite_sum_tail(major, h, x) + (product_tail(minor, e, h) + fmadd(minor, e_low, no_low*choose(z < R(0), e, R(1))))
+    s = s - s*(s*t_low)
+    b = fmadd(major, choose(major == R(0), R(0), a), quick_log1p_of_fraction(e, e_low*s))  # 0 times an infinite logit is 0
+    g = choose(major == R(0), R(1), e)/choose(major == R(0), minor, x)         # e may have underflowed
+    g = fmadd(o.gamma*(major - minor)*b, g, fmadd(-minor, e, major))
     g = choose(z < R(0), -g, g)
-    b = fmadd(factor, b, f_low*b)
-    g = fmadd(factor, g, f_low*g)
-    value[0] = fmadd(w, b, w_low*b)
-    gradient[0] = fmadd(w, g, w_low*g)
+    if usual:
+        x_low = fmadd(s, x_low, x*(s*-fmadd(s, t_low, product_tail(s, t, R(1)))))
+        factor = s*x
+        x_low = x_low + product_tail(s, x, factor)
+        x = factor
+        factor = x*x
+        f_low = fmadd(R(2)*x, x_low, product_tail(x, x, factor))
+    else:
+        f = power_of_wrong(o, a, major, minor, x, x_low, t, t_low, s, &f_low)
+        w = class_weight(o, y, no, no_low, &w_low)
+        factor = f*w
+        f_low = fmadd(f, w_low, fmadd(f_low, w, product_tail(f, w, factor)))
+    value[0] = fmadd(factor, b, f_low*b)
+    f = factor*s
+    gradient[0] = fmadd(f, g, fmadd(f_low, s, product_tail(factor, s, f))*g)
+
+
+cdef inline void binary_focal_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
+    focal_of_logits(False, o, y, z, value, gradient)
+
+
+cdef inline void usual_binary_focal_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
+    focal_of_logits(True, o, y, z, value, gradient)
 
 
 # ---- margins, labels -1 and 1 ----------------------------------------------------------------------------------------------
@@ -279,6 +319,10 @@ cdef inline void each(formula of, const Loss* loss, ix n, const real* y, const r
         gradient[i] = scale*g
 
 
+cdef inline bint is_usual(const Loss* o) noexcept nogil:
+    return o.gamma == R(2) and not o.balanced
+
+
 cdef void elementwise(const Loss* o, ix n, const real* y, const real* p, real c, real* value, real* gradient) noexcept nogil:
     """The loop of the loss; `each` is inlined into every branch, with its formula."""
     if o.kind == MEAN_SQUARED_ERROR: each(squared_error, o, n, y, p, c, value, gradient)
@@ -293,6 +337,8 @@ cdef void elementwise(const Loss* o, ix n, const real* y, const real* p, real c,
     elif o.kind == KL_DIVERGENCE: each(kl_divergence, o, n, y, p, c, value, gradient)
     elif o.kind == BINARY_CROSSENTROPY: each(binary_crossentropy, o, n, y, p, c, value, gradient)
     elif o.kind == BINARY_CROSSENTROPY_FROM_LOGITS: each(binary_crossentropy_from_logits, o, n, y, p, c, value, gradient)
+    elif o.kind == BINARY_FOCAL and is_usual(o): each(usual_binary_focal, o, n, y, p, c, value, gradient)
+    elif o.kind == BINARY_FOCAL_FROM_LOGITS and is_usual(o): each(usual_binary_focal_from_logits, o, n, y, p, c, value, gradient)
     elif o.kind == BINARY_FOCAL: each(binary_focal, o, n, y, p, c, value, gradient)
     elif o.kind == BINARY_FOCAL_FROM_LOGITS: each(binary_focal_from_logits, o, n, y, p, c, value, gradient)
     elif o.kind == HINGE: each(hinge, o, n, y, p, c, value, gradient)
