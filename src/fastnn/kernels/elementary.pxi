@@ -314,10 +314,9 @@ cdef inline real normal_mantissa_less_1(real x, real* n) noexcept nogil:
 cdef inline real mantissa_less_1(real x, real* n) noexcept nogil:
     """The same, also for subnormal x."""
     cdef real smallest_normal = R(1.17549435e-38) if sizeof(real) == 4 else R(2.2250738585072014e-308), m, f
-    cdef real y = x*(R(16777216.0) if sizeof(real) == 4 else R(18014398509481984.0))
     cdef bint is_subnormal = x < smallest_normal
-    f = normal_mantissa_less_1(choose(is_subnormal, y, x), &m)
-    n[0] = choose(is_subnormal, m - (R(24) if sizeof(real) == 4 else R(54)), m)
+    f = normal_mantissa_less_1(x*choose(is_subnormal, R(16777216.0) if sizeof(real) == 4 else R(18014398509481984.0), R(1)), &m)
+    n[0] = m - choose(is_subnormal, R(24) if sizeof(real) == 4 else R(54), R(0))
     return f
 
 

@@ -134,11 +134,10 @@ cdef inline void poisson(const Loss* o, real y, real p, real* value, real* gradi
 
 cdef inline void gamma_deviance(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
     """y/p + log(p), and (p - y)/p^2."""
-    cdef real ratio = y/p, n, f = mantissa_less_1(p, &n), log_p = quick_log(f, n, R(0))
-    log_p = choose(p < REAL_INFINITY, log_p, p)
-    log_p = choose(p < R(0), REAL_NAN, log_p)
-    value[0] = ratio + log_p                      # at p = 0 log_p is finite, and the limit is infinite
-    gradient[0] = choose(p < REAL_INFINITY, (p - y)/p, R(1) - ratio)/p
+    cdef real most = R(3.4028234664e38) if sizeof(real) == 4 else R(1.7976931348623157e308), finite = most if p > most else p
+    cdef real n, f = mantissa_less_1(p, &n), end = choose(p < R(0), REAL_NAN, p - finite)  # of the logarithm: 0, infinite or NaN
+    value[0] = y/p + quick_log(f, n, end)         # at p = 0 the logarithm stays finite, and their sum is the limit
+    gradient[0] = (finite - y)/finite/p
 
 
 cdef inline void kl_divergence(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
@@ -258,7 +257,7 @@ cdef inline void focal_of_logits(const bint usual, const Loss* o, real y, real z
     s = s - s*(s*t_low)
     b = fmadd(major, choose(major == R(0), R(0), a), quick_log1p_of_fraction(e, e_low*s))  # 0 times an infinite logit is 0
     g = choose(major == R(0), R(1), e)/choose(major == R(0), minor, x)         # e may have underflowed
-    g = fmadd(o.gamma*(major - minor)*b, g, fmadd(-minor, e, major))
+    g = fmadd(o.gamma*(major - minor), b*g, fmadd(-minor, e, major))
     g = choose(z < R(0), -g, g)
     if usual:
         x_low = fmadd(s, x_low, x*(s*-fmadd(s, t_low, product_tail(s, t, R(1)))))
@@ -320,6 +319,7 @@ cdef inline void each(formula of, const Loss* loss, ix n, const real* y, const r
 
 
 cdef inline bint is_usual(const Loss* o) noexcept nogil:
+    """What `usual` says of the focal losses, which then need no logarithm of m: the defaults."""
     return o.gamma == R(2) and not o.balanced
 
 
