@@ -24,7 +24,7 @@ cdef inline real selu_depth() noexcept nogil:
 
 
 cdef inline real softplus_(real z) noexcept nogil:
-    return clip(z, R(0), REAL_INFINITY) + log1p_of_fraction(exp_(-absolute(z)))
+    return clip(z, R(0), REAL_INFINITY) + log1p_of_fraction(exp_of_negative(-absolute(z)))
 
 
 cdef inline real softsign_(real z) noexcept nogil:
@@ -38,7 +38,7 @@ cdef inline real relu6_(real z) noexcept nogil:
 
 
 cdef inline real log_sigmoid_(real z) noexcept nogil:
-    return clip(z, -REAL_INFINITY, R(0)) - log1p_of_fraction(exp_(-absolute(z)))
+    return clip(z, -REAL_INFINITY, R(0)) - log1p_of_fraction(exp_of_negative(-absolute(z)))
 
 
 cdef inline real soft_shrink_(real z, real threshold) noexcept nogil:

@@ -154,7 +154,7 @@ cdef inline real tanh_(real x) noexcept nogil:
 
 
 cdef inline real sigmoid_(real x) noexcept nogil:
-    cdef real e = exp_(-absolute(x)), s = R(1)/(R(1) + e)
+    cdef real e = exp_of_negative(-absolute(x)), s = R(1)/(R(1) + e)
     return e*s if x < R(0) else s
 
 
