@@ -167,15 +167,15 @@ cdef inline void binary_crossentropy(const Loss* o, real y, real p, real* value,
 
 
 cdef inline void binary_crossentropy_from_logits(const Loss* o, real y, real z, real* value, real* gradient) noexcept nogil:
-    """With a = |z|, e = e^-a, s = 1/(1 + e), and `major` the label that z speaks against: major a + log(1 + e), and
-    s (major - minor e) away from 0.  Nothing cancels where y is 0 or 1."""
-    cdef real a = absolute(z), e = exp_of_negative(-a), s = R(1)/(R(1) + e), no = fmadd(R(1) - y, o.keep, o.shift), major, minor, g
+    """With a = |z|, e = e^-a, and `major` the label that z speaks against: major a + log(1 + e), and its derivative in a,
+    (major - minor e)/(1 + e).  Nothing cancels where y is 0 or 1."""
+    cdef real a = absolute(z), e = exp_of_negative(-a), no = fmadd(R(1) - y, o.keep, o.shift), major, minor, g
     y = fmadd(y, o.keep, o.shift)
     major = choose(z < R(0), y, no)
     minor = choose(z < R(0), no, y)
     a = choose(major == R(0), R(0), major*a)      # 0 times an infinite logit
     value[0] = a + quick_log1p_of_fraction(e, R(0))
-    g = major*s - minor*(e*s)
+    g = fmadd(-minor, e, major)/(R(1) + e)
     gradient[0] = choose(z < R(0), -g, g)
 
 
@@ -257,7 +257,7 @@ cdef inline void focal_of_logits(const bint usual, const Loss* o, real y, real z
     s = s - s*(s*t_low)
     b = fmadd(major, choose(major == R(0), R(0), a), quick_log1p_of_fraction(e, e_low*s))  # 0 times an infinite logit is 0
     g = choose(major == R(0), R(1), e)/choose(major == R(0), minor, x)         # e may have underflowed
-    g = fmadd(o.gamma*(major - minor), b*g, fmadd(-minor, e, major))
+    g = fmadd(o.gamma*(major - minor)*g, b, fmadd(-minor, e, major))
     g = choose(z < R(0), -g, g)
     if usual:
         x_low = fmadd(s, x_low, x*(s*-fmadd(s, t_low, product_tail(s, t, R(1)))))
