@@ -363,8 +363,10 @@ def test_a_bad_parameter_is_an_error(name: str) -> None:
 
 
 def test_a_function_without_parameters_takes_none() -> None:
-    with pytest.raises(TypeError, match="relu has no parameter 'alpha', expected none"):
-        activations.relu(np.ones(3), alpha=1)
+    with pytest.raises(TypeError, match="tanh has no parameter 'alpha', expected none"):
+        activations.tanh(np.ones(3), alpha=1)
+    with pytest.raises(TypeError, match="tanh has no parameter for 1, expected none"):
+        activations.tanh(np.ones(3), 1)
 
 
 def test_gelu_is_exact_unless_told() -> None:

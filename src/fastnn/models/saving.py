@@ -52,6 +52,7 @@ class Persistent(Network):
             "name": self.name,
             "seed": self.seed,
             "dtype": self.dtype.name,
+            "trainable": self.trainable,
             "layers": [layers_.serialize(layer) for layer in stack],
         }
 
@@ -171,7 +172,7 @@ class Persistent(Network):
         self._work(lambda _: onnx.export(self, filepath))
 
     def _named_weights(self) -> dict[str, np.ndarray]:
-        """All arrays, under names such as ``dense_1.kernel``."""
+        """All arrays, under names such as ``dense.kernel``."""
         return {f"{layer.name}.{name}": array for layer in self.layers for name, array in foreign.named(layer).items()}
 
     # ---- copies -----------------------------------------------------------------------------------------------------
@@ -183,6 +184,7 @@ class Persistent(Network):
             optimizer = copy.deepcopy(self.optimizer)  # of the same moment as the weights
             return state | {"optimizer": optimizer, "weights": weights, "n_in": engine and self._known_inputs()}
 
+        self._build_if_known()  # after a change of the layers
         return self._work(snapshot)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -257,6 +259,7 @@ def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = N
             "extra": extra,
         }
 
+    model._build_if_known()  # after a change of the layers
     arrays, description = model._work(snapshot)
     _write(filepath, arrays, _plain("model", description))
 
