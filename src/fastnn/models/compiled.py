@@ -27,10 +27,11 @@ class Compiled(Persistent):
         super().__init__(layers, name, **options)
 
     def _change_stack(self) -> None:
-        if self._engine is not None:  # what was compiled is of another stack
+        was_built = self._engine is not None
+        super()._change_stack()
+        if was_built:  # what was compiled is of another stack
             self.optimizer = self.loss = None
             self._metric_names, self._measures = ([], []), Measures([], [])
-        super()._change_stack()
 
     def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:

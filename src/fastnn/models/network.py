@@ -84,9 +84,9 @@ class Network:
         taken = [other.name for other in self.layers]
         if layer.name in taken:
             raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
-        self._change_stack()
         kind = _snake_case(type(layer).__name__)
         numbered = (f"{kind}_{n}" if n else kind for n in count())
+        self._change_stack()
         layer.name = layer.name or next(name for name in numbered if name not in taken)
         layer.enter(len(taken))
         self.layers.append(layer)
