@@ -153,6 +153,13 @@ def test_what_cannot_be_taken_in_changes_nothing(data: Callable[[], Any], error:
     assert layer(X).tobytes() == before
 
 
+def test_batches_of_other_widths_than_the_first() -> None:
+    layer = Normalization()
+    for widths in ((3, 1), (1, 3), (3, 2)):
+        with pytest.raises(ValueError, match=f"batch 1 of data has {widths[1]} columns, expected {widths[0]} as"):
+            layer.adapt(X[:, :n] for n in widths)
+
+
 def test_an_error_of_the_generator_is_passed_on() -> None:
     def broken() -> Iterator[np.ndarray]:
         yield X
@@ -203,6 +210,32 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "x.npy")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(result.stdout) < 32  # MiB
+
+
+def test_the_first_thing_that_a_model_does_may_be_to_train() -> None:
+    """What follows from mean and variance is made by every call of the engine."""
+
+    def trained(look: bool, train: Callable[[Sequential], Any]) -> bytes:
+        layer = Normalization(mean=1.0, variance=4.0)
+        model = Sequential([Input((3,)), layer, Dense(2, "tanh")], seed=1)
+        model.compile("adam", "mse")
+        for _ in range(2):
+            if look:
+                model.predict(X)
+            result = train(model)
+            layer.mean[...] += 1
+        return model.parameters.tobytes() + np.asarray(result).tobytes()
+
+    y = np.tanh(X[:, :2])
+    for train in (
+        lambda model: model.fit(X, y, verbose=0).history["loss"],
+        lambda model: model.train_on_batch(X, y),
+        lambda model: model.value_and_gradient(X, y)[1],
+        lambda model: (model.forward(X), model.backward(y), model.gradients)[2],
+        lambda model: model(X, training=True),
+        lambda model: model.evaluate(X, y),
+    ):
+        assert trained(False, train) == trained(True, train)
 
 
 # ---- who sees it -----------------------------------------------------------------------------------------------------

@@ -237,6 +237,17 @@ def test_a_model_that_is_not_trainable() -> None:
             model.trainable = bad
 
 
+def test_what_looks_into_a_step() -> None:
+    model = Sequential([Input((2,)), Dense(2, "sigmoid"), Dense(1, "sigmoid")], seed=0)
+    model.compile("sgd", "binary_crossentropy")
+    model.layers[0].trainable = False
+    with pytest.raises(ValueError, match="model has layers that are not trained, expected all to be: every parameter"):
+        fastnn.trace(model, [1, 0], 1)
+    model.trainable = False
+    model.layers[1].trainable = True
+    assert check_gradients(model, [[1.0, 0.0]], [1]).rows == []
+
+
 # ---- when a change takes effect --------------------------------------------------------------------------------------
 
 
@@ -310,6 +321,19 @@ def test_saved_and_loaded_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     again.set_state(state)
     again.fit(X, Y, verbose=0)
     assert again.parameters.tobytes() == model.parameters.tobytes()
+
+
+def test_a_model_that_is_not_trainable_is_saved_as_such(tmp_path: Path) -> None:
+    model = made()
+    model.trainable = False
+    model.get_layer("b").trainable = True
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "m")
+    again = fastnn.load_model(tmp_path / "m", custom_objects={"Scale": Scale})
+    assert not again.trainable
+    assert again.get_layer("b").trainable
+    assert again.parameters.size == 0
 
 
 def test_penalties_of_frozen_layers_do_not_count() -> None:
