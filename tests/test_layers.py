@@ -198,6 +198,21 @@ def test_what_makes_no_model(stack: list[Layer], error: type[Exception], message
         Sequential(stack)
 
 
+def test_a_first_layer_may_tell_the_shape_of_a_sample() -> None:
+    model = Sequential([Normalization(axis=None, input_shape=[4]), Dense(3, input_shape=(7,))])
+    assert model.input_shape == (None, 4)
+    assert Sequential([Flatten(input_shape=(2, 3)), Dense(1)]).layers[1].n_in == 6
+    assert Sequential([Input((5,)), Dense(3, input_shape=(7,))]).input_shape == (None, 5)
+    again = Sequential.from_config(model.get_config())
+    assert (again.input_shape, again.get_config()) == (model.input_shape, model.get_config())
+    for bad, error, message in (
+        (4, TypeError, r"input_shape is 4, expected a tuple such as \(64,\)"),
+        ((0,), ValueError, r"input_shape\[0\] is 0, expected at least 1"),
+    ):
+        with pytest.raises(error, match=message):
+            Dense(3, input_shape=bad)
+
+
 def test_names_are_numbered_by_class() -> None:
     model = Sequential([BatchNormalization(), Dense(3, name="dense_2"), BatchNormalization(), Dense(1), Dense(1)])
     expected = ["batch_normalization", "dense_2", "batch_normalization_1", "dense", "dense_1"]

@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
 
     name: str | None
     trainable: bool
+    input_shape: tuple[int, ...] | None
 
 
 class Layer:
@@ -51,6 +52,8 @@ class Layer:
         Unique in its model, which gives it one where it is not set: dense, dense_1 and so on.
     trainable : bool
         Whether training changes its weights.
+    input_shape : tuple of int, optional
+        Of one sample: as the first layer of a model it then needs no `Input`.
 
     Attributes
     ----------
@@ -89,12 +92,15 @@ class Layer:
     # Axes that an array has at least which the layer is called on.
     _axes = 2
 
-    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self, name: str | None = None, trainable: bool = True, input_shape: tuple[int, ...] | None = None
+    ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is {name!r}, expected a string")
         self.name = name
         self.is_named = name is not None  # by its maker, not by its model
         self._trainable = validation.choice("trainable", trainable, (True, False))
+        self.first_shape = None if input_shape is None else _shape("input_shape", input_shape)
         self.index: int | None = None
         self.dtype = np.dtype(np.float32)
         self._declared: list[Weight] = []
@@ -481,14 +487,19 @@ class Input(Layer):
 
     def __init__(self, shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        if not isinstance(shape, (tuple, list)):
-            raise TypeError(f"shape is {shape!r}, expected a tuple such as (64,)")
-        if not shape:
-            raise ValueError(f"shape is {shape!r}, expected a tuple such as (64,)")
-        self.shape = tuple(validation.integer(f"shape[{i}]", n, low=1) for i, n in enumerate(shape))
+        self.shape = _shape("shape", shape)
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": list(self.shape), **super().get_config()}
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    """Of one sample."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} is {value!r}, expected a tuple such as (64,)")
+    if not value:
+        raise ValueError(f"{name} is {value!r}, expected a tuple such as (64,)")
+    return tuple(validation.integer(f"{name}[{i}]", n, low=1) for i, n in enumerate(value))
 
 
 def assign(own: Sequence[np.ndarray], weights: Any, dtype: np.dtype) -> None:

@@ -25,7 +25,7 @@ class Dense(Layer):
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         Penalties that add to the cost, as `fit`, `evaluate` and `value_and_gradient` report it, and to its gradient.
     **options
-        name, trainable: see `Layer`.
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------

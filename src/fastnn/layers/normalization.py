@@ -88,7 +88,7 @@ class BatchNormalization(_Affine):
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
     **options
-        name, trainable: see `Layer`.
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class LayerNormalization(_Affine):
     beta_initializer, gamma_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
     **options
-        name, trainable: see `Layer`.
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ class Normalization(Layer):
     invert : bool
         x·√variance + mean instead.
     **options
-        name, trainable: see `Layer`.
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------

@@ -87,6 +87,8 @@ class Network:
         kind = _snake_case(type(layer).__name__)
         numbered = (f"{kind}_{n}" if n else kind for n in count())
         self._change_stack()
+        if layer.first_shape and not self.layers and not self._input:
+            self._input = Input(layer.first_shape)
         layer.name = layer.name or next(name for name in numbered if name not in taken)
         layer.enter(len(taken))
         self.layers.append(layer)
