@@ -238,7 +238,7 @@ def test_a_model_that_is_not_trainable() -> None:
 
 
 def test_what_looks_into_a_step() -> None:
-    model = Sequential([Input((2,)), Dense(2, "sigmoid"), Dense(1, "sigmoid")], seed=0)
+    model = Sequential([Input((2,)), Dense(2, "sigmoid"), Dense(1, "sigmoid")], seed=0, dtype="float64")
     model.compile("sgd", "binary_crossentropy")
     model.layers[0].trainable = False
     with pytest.raises(ValueError, match="model has layers that are not trained, expected all to be: every parameter"):
