@@ -1,7 +1,14 @@
 # Losses of a row of K class probabilities p or logits z, and its target: a row of y, or a label.
 #
-# Softmax: with t the index of the largest logit, the terms are e_j = exp(z_j - z_t) of a difference in a pair, and `rest` is
-# the sum of all but e_t = 1.  What concerns 1 - q of a class near certainty comes from the other classes, not from q.
+# Softmax: the terms are e_j = exp(z_j) 2^(unit - k), with k such that the largest, e_t, is about 2^unit: a power of two
+# costs no rounding, where z_j - z_t would have to be a pair.  `rest` is the sum of all terms but e_t.  What concerns 1 - q
+# of a class near certainty comes from the other classes, not from q.
+#
+# Rows are taken a turn at a time, so that what a turn reads and writes stays in the first cache.
+
+cdef inline ix rows_at_once(ix rows, ix ld) noexcept nogil:
+    return min(rows, min(<ix>ROW_BLOCK, max(SEGMENT//ld, <ix>1)))
+
 
 cdef inline real target(const Loss* o, real y, real shift) noexcept nogil:
     """Smoothed, or of a divergence clipped to [epsilon, 1]."""
@@ -9,30 +16,68 @@ cdef inline real target(const Loss* o, real y, real shift) noexcept nogil:
     return fmadd(y, o.keep, shift)
 
 
-cdef void exponentials(ix n, ix K, const real* z, ix ld, real* e, ix* top, double* rest) noexcept nogil:
-    """e (n, K) <- exp(z - largest of the row), rows of both `ld` apart; the largest one's index; the sum of the others."""
-    cdef ix i, j
-    cdef const real* zr
+cdef inline void targeted(const Loss* o, ix K, const real* y, ix* first, ix* last) noexcept nogil:
+    """The range outside of which all targets are 0: of a long one-hot row, a stretch."""
+    cdef ix a = 0, b = K
+    if o.smoothing == 0 and o.kind != KL_DIVERGENCE_FROM_LOGITS:
+        while b - a > STRETCH and not any_but(STRETCH, y + a, R(0)): a += STRETCH
+        while b - a > STRETCH and not any_but(STRETCH, y + b - STRETCH, R(0)): b -= STRETCH
+    first[0] = a
+    last[0] = b
+
+
+cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
+    """z less what `largest` exceeds the range of exp_mantissa by, not below where e^z disappears beside e^largest, and the
+    power of two to divide by.  The difference is exact: of logits so large, those below half the largest disappear."""
+    cdef real limit = R(113) if sizeof(real) == 4 else R(776), unused
+    cdef ireal unit = 40 if sizeof(real) == 4 else 100     # no term is subnormal, nor does dividing by their sum overflow
+    cdef real origin = choose(absolute(largest) > R(2)*limit, largest, R(0)), top = largest - origin
+    reduce_by_ln2(top, k, &unused)
+    k[0] = k[0] - unit
+    z = z - origin
+    return choose(z < top - limit, top - limit, z)
+
+
+cdef inline real exp_term(real z, real largest) noexcept nogil:
+    cdef ireal k, k_top
+    cdef real p = exp_mantissa(term_argument(z, largest, &k_top), R(0), &k)
+    return p*power_of_2(k - k_top)
+
+
+cdef inline real exp_term_pair(real z, real largest, real* tail) noexcept nogil:
+    cdef ireal k, k_top
+    cdef real p = exp_mantissa_pair(term_argument(z, largest, &k_top), R(0), &k, tail)
+    tail[0] *= power_of_2(k - k_top)
+    return p*power_of_2(k - k_top)
+
+
+cdef inline void exponentials(const bint pairs, ix n, ix K, const real* z, const real* y, ix ld, real* e, ix* top,
+                              double* rest) noexcept nogil:
+    """e (n, K) <- the terms, rows of both `ld` apart; the largest one's index; the sum of the others."""
+    cdef ix i, j, k, h
     cdef real* er
-    cdef real m, d, tail
-    for i in range(n):
-        top[i] = row_maximum(K, z + i*ld)
-        m = z[i*ld + top[i]]
-        if ld < 2*K:
+    cdef real m, tail
+    for i in range(n): top[i] = row_maximum(K, z + i*ld)
+    if n > 1:
+        for i in range(n):
+            m = z[i*ld + top[i]]
             for j in range(ld): e[i*ld + j] = m       # then one long loop, padding included
-        else:
-            zr = z + i*ld
-            er = e + i*ld
-            for j in range(K):
-                d = zr[j] - m
-                er[j] = exp_of_sum(d, sum_tail(zr[j], -m, d))
-    if ld < 2*K:
-        for j in range((n - 1)*ld + K):
-            d = z[j] - e[j]
-            e[j] = exp_of_sum(d, sum_tail(z[j], -e[j], d))
+        for j in range((n - 1)*ld + K): e[j] = exp_term(z[j], e[j])
+    else:
+        m = z[top[0]]
+        k = 0
+        while k < K:
+            h = min(K - k, <ix>STRETCH)
+            j = 0
+            while j < h:
+                prefetch_read(z + ld + k + j)
+                if y: prefetch_read(y + k + j)
+                j += LINE
+            for j in range(k, k + h): e[j] = exp_term(z[j], m)
+            k += STRETCH
     for i in range(n):
         er = e + i*ld
-        m = er[top[i]]                                # 1, or NaN where the logits are
+        m = er[top[i]]
         er[top[i]] = R(0)
         rest[i] = careful_sum(K, er, &tail)
         er[top[i]] = m
@@ -48,23 +93,18 @@ cdef inline double tail_of_doubles(double a, double b, double s) noexcept nogil:
     return (a - (s - t)) + (b - t)
 
 
-cdef void log1p_rows(ix n, const double* x, real* out) noexcept nogil:
-    cdef ix i
-    for i in range(n): out[i] = log1p_of_sum(R(x[i]), low_part(x[i]))
-
-
 # ---- categorical cross-entropy, and divergence ---------------------------------------------------------------------------
 
 cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const real* z, const real* y, const int32_t* labels, ix ld,
                                         double scale, double* per_sample, real* gradient) noexcept nogil:
-    """loss = sum_j y_j (z_t - z_j) + (sum_j y_j) log1p(rest), which keeps its relative accuracy where the loss is tiny;
+    """loss = sum_j y_j (z_t - z_j) + (sum_j y_j) log1p(rest/e_t), which keeps its relative accuracy where the loss is tiny;
     gradient (sum_j y_j) softmax(z) - y, without the cancellation of p_c - 1 for a label c.  A divergence adds y log y."""
     cdef ix top[ROW_BLOCK]
     cdef double rest[ROW_BLOCK]
     cdef real logs[ROW_BLOCK]
     cdef real term[SEGMENT]
     cdef real share[SEGMENT]
-    cdef ix r = 0, i, j, k, n, m, c
+    cdef ix r = 0, i, j, k, n, m, c, first, last
     cdef Loss o = loss[0]
     cdef real inverse, t, total, e_top, zt, w, shift = R(o.smoothing/<double>K)
     cdef const real* zr
@@ -72,9 +112,11 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
     cdef real* e
     cdef double whole, linear, weight
     while r < rows:
-        n = min(rows - r, <ix>ROW_BLOCK)
-        exponentials(n, K, z + r*ld, ld, gradient + r*ld, top, rest)
-        log1p_rows(n, rest, logs)
+        n = rows_at_once(rows - r, ld)
+        exponentials(False, n, K, z + r*ld, y + r*ld if y else NULL, ld, gradient + r*ld, top, rest)
+        for i in range(n):
+            whole = rest[i]/<double>gradient[(r + i)*ld + top[i]]
+            logs[i] = log1p_of_sum(R(whole), low_part(whole))
         for i in range(n):
             zr = z + (r + i)*ld
             e = gradient + (r + i)*ld
@@ -96,23 +138,26 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
             yr = y + (r + i)*ld
             linear = 0
             weight = 0
-            k = 0
-            while k < K:
-                m = min(K - k, <ix>SEGMENT)
+            targeted(&o, K, yr, &first, &last)
+            k = first
+            while k < last:
+                m = min(last - k, <ix>SEGMENT)
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
                     share[j] = t
                     term[j] = choose(t == R(0), R(0), t*(zt - zr[k + j]))     # 0 times an infinite logit
                 if o.kind == KL_DIVERGENCE_FROM_LOGITS:
                     for j in range(m): term[j] += share[j]*log_(share[j])
-                weight += lane_sum(m, share)
-                linear += lane_sum(m, term)
+                weight += sum_of_row(m, share)
+                linear += sum_of_row(m, term)
                 k += m
             per_sample[r + i] = linear + weight*<double>logs[i]
             total = R(weight)
             t = target(&o, yr[top[i]], shift)
             w = R(whole)
-            for j in range(K): e[j] = fmadd(total, e[j], -target(&o, yr[j], shift)*w)*inverse
+            for j in range(first): e[j] = total*e[j]*inverse
+            for j in range(first, last): e[j] = fmadd(total, e[j], -target(&o, yr[j], shift)*w)*inverse
+            for j in range(last, K): e[j] = total*e[j]*inverse
             e[top[i]] = fmadd(-t, R(rest[i]), (total - t)*e_top)*inverse
         r += n
 
