@@ -78,6 +78,13 @@ cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
     return choose(absolute(s) < REAL_INFINITY, finite_sum_tail(a, b, s), R(0))
 
 
+cdef inline real quotient_pair(real a, real a_tail, real b, real b_tail, real* tail) noexcept nogil:
+    """(a + a_tail)/(b + b_tail) and its tail."""
+    cdef real x = a/b
+    tail[0] = (((a - x*b) - product_tail(x, b, x*b)) + (a_tail - x*b_tail))/b
+    return x
+
+
 cdef inline real within_exp(real x) noexcept nogil:
     """x, but no further than where e^x is 0 or infinite."""
     cdef real low = R(-104.0) if sizeof(real) == 4 else R(-746.0), high = R(89.0) if sizeof(real) == 4 else R(710.0)
