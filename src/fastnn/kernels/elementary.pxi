@@ -111,24 +111,24 @@ cdef inline real exp_(real x) noexcept nogil:
     return scaled(p, k)
 
 
-cdef inline real exp_mantissa_pair(real x, real x_tail, ireal* k, real* tail) noexcept nogil:
-    """p and its tail with e^(x + x_tail) = 2^k (p + tail), together to a tenth of a rounding, for x as of exp_mantissa."""
-    cdef real lost, x_r = reduce_by_ln2(x, k, &lost), r = x_r + x_tail, w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
-    lost = lost + finite_sum_tail(x_r, x_tail, r)
-    tail[0] = ((R(1) - p) + q) + (((r - q) + w) + lost)
+cdef inline real exp_near_0_pair(real r, real r_tail, real* tail) noexcept nogil:
+    """e^(r + r_tail) for |r| <= ln(2)/2 and its tail, together to a tenth of a rounding."""
+    cdef real w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
+    tail[0] = ((R(1) - p) + q) + (((r - q) + w) + r_tail)
     return p
 
 
 cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
     """e^(x + x_tail) and its tail, as good."""
     cdef ireal k
-    cdef real low, p = exp_mantissa_pair(within_exp(x), x_tail, &k, &low)
+    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, low, p
+    p = exp_near_0_pair(r, lost + finite_sum_tail(x_r, x_tail, r), &low)
     tail[0] = scaled(low, k)
     return scaled(p, k)
 
 
 cdef inline real exp_mantissa(real x, real tail, ireal* k) noexcept nogil:
-    """p with e^(x + tail) = 2^k p, about 1, for |x| < 2400 (float32: 400) and such a tail: for a product with e^x that must
+    """p with e^(x + tail) = 2^k p, about 1, for |x| < 1000 (float32: 200) and such a tail: for a product with e^x that must
     not lose digits where e^x is subnormal."""
     cdef real lost
     return R(1) + expm1_near_0(reduce_by_ln2(x, k, &lost) + tail)

@@ -27,8 +27,8 @@ cdef inline void targeted(const Loss* o, ix K, const real* y, ix* first, ix* las
 
 
 cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
-    """z less what `largest` exceeds the range of exp_mantissa by, not below where e^z disappears beside e^largest, and the
-    power of two to divide by.  The difference is exact: of logits so large, those below half the largest disappear."""
+    """z, less `largest` where that is too large to reduce, but not below where e^z disappears beside the largest's; and the
+    power of two to divide e^z by.  Differences are exact: beside so large a logit those below half of it disappear."""
     cdef real limit = R(113) if sizeof(real) == 4 else R(776), unused
     cdef ireal unit = 40 if sizeof(real) == 4 else 100     # no term is subnormal, nor does dividing by their sum overflow
     cdef real origin = choose(absolute(largest) > R(2)*limit, largest, R(0)), top = largest - origin
@@ -40,13 +40,13 @@ cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
 
 cdef inline real exp_term(real z, real largest) noexcept nogil:
     cdef ireal k, k_top
-    cdef real p = exp_mantissa(term_argument(z, largest, &k_top), R(0), &k)
+    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost))
     return p*power_of_2(k - k_top)
 
 
 cdef inline real exp_term_pair(real z, real largest, real* tail) noexcept nogil:
     cdef ireal k, k_top
-    cdef real p = exp_mantissa_pair(term_argument(z, largest, &k_top), R(0), &k, tail)
+    cdef real lost, r = reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost), p = exp_near_0_pair(r, lost, tail)
     tail[0] *= power_of_2(k - k_top)
     return p*power_of_2(k - k_top)
 
@@ -335,8 +335,11 @@ cdef void gather(const Loss* o, const FocalRow* row, ix first, ix n, const real*
     cdef bint all_ = o.smoothing != 0
     cdef ix j, i = c.count, k = 0, m
     while k < n:
-        m = min(n - k, <ix>STRETCH)
-        if all_ or m < STRETCH or any_but(STRETCH, y + k, R(0)):
+        if not all_ and k + STRETCH <= n and not any_but(STRETCH, y + k, R(0)):
+            k += STRETCH
+            continue
+        m = min(n - k, <ix>LANES)
+        if all_ or m < LANES or any_but(LANES, y + k, R(0)):
             for j in range(k, k + m):
                 if all_ or y[j] != R(0):
                     c.at[i] = <int32_t>(first + j)
@@ -406,7 +409,7 @@ cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses
             c.share[j] = q
         else:
             x = quotient_pair(wrong, wrong_low, q, q_low, &low)
-            c.own[j] = choose(t == R(0), R(0), t*x)
+            c.own[j] = choose(t == R(0), R(0), fmadd(t, x, t*low))
             c.share[j] = R(1)
 
 
