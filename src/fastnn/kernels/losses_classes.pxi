@@ -26,6 +26,13 @@ cdef inline void targeted(const Loss* o, ix K, const real* y, ix* first, ix* las
     last[0] = b
 
 
+cdef inline void prefetch_row(const real* x, ix n) noexcept nogil:
+    cdef ix j = 0
+    while j < n:
+        prefetch_read(x + j)
+        j += LINE
+
+
 cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
     """z, less `largest` where that is too large to reduce, but not below where e^z disappears beside the largest's; and the
     power of two to divide e^z by.  Differences are exact: beside so large a logit those below half of it disappear."""
@@ -238,15 +245,16 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
     cdef real live[SEGMENT]
     cdef Loss o = loss[0]
     cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, inverse, tail
-    cdef ix r = 0, i, j, k, n, m
+    cdef ix r = 0, i, j, k, n, m, first, last
     cdef double whole, value, weight
     cdef const real* pr
     cdef const real* yr
     cdef real* g
     while r < rows:
-        n = min(rows - r, <ix>ROW_BLOCK)
+        n = rows_at_once(rows - r, ld)
         for i in range(n):
             pr = p + (r + i)*ld
+            if K >= STRETCH: prefetch_row(y + (r + i)*ld, K)
             top[i] = row_maximum(K, pr)
             rest[i] = sum_of_others(K, pr, top[i], &tail)
             whole = rest[i] + <double>pr[top[i]]
@@ -259,15 +267,16 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             pr = p + (r + i)*ld
             yr = y + (r + i)*ld
             g = gradient + (r + i)*ld
+            if K >= STRETCH: prefetch_row(pr + ld, K)
             whole = rest[i] + <double>pr[top[i]]
             s = R(whole)
             inverse = R(1.0/whole)
             c = R(scale/whole)
-            value = 0
-            weight = 0
-            k = 0
-            while k < K:
-                m = min(K - k, <ix>SEGMENT)
+            value = weight = 0*<double>wrong[i]
+            targeted(&o, K, yr, &first, &last)
+            k = first
+            while k < last:
+                m = min(last - k, <ix>SEGMENT)
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
                     q = pr[k + j]*inverse
@@ -278,19 +287,22 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
                     t = target(&o, yr[top[i]], shift)
                     live[j] = R(0) if wrong[i] < R(1) - high else t
                     term[j] = t*logs[i]
-                value -= lane_sum(m, term)
-                weight += lane_sum(m, live)
+                value -= sum_of_row(m, term)
+                weight += sum_of_row(m, live)
                 k += m
             per_sample[r + i] = value
             total = R(weight)
-            for j in range(K):
+            for j in range(first): g[j] = c*total
+            for j in range(first, last):
                 t = outside(pr[j]*inverse, low, high, target(&o, yr[j], shift))
                 x = (s - pr[j])/pr[j]
                 g[j] = c*((total - t) - choose(t == R(0), R(0), t*x))
+            for j in range(last, K): g[j] = c*total
             j = top[i]
-            t = R(0) if wrong[i] < R(1) - high else target(&o, yr[j], shift)
-            x = R(rest[i]/<double>pr[j])
-            g[j] = c*((total - t) - (R(0) if t == R(0) else t*x))
+            if first <= j < last:
+                t = R(0) if wrong[i] < R(1) - high else target(&o, yr[j], shift)
+                x = R(rest[i]/<double>pr[j])
+                g[j] = c*((total - t) - (R(0) if t == R(0) else t*x))
         r += n
 
 
