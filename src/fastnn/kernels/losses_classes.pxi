@@ -60,57 +60,55 @@ cdef inline real exp_term_pair(real z, real largest, real* tail) noexcept nogil:
 
 cdef struct Terms:             # of a row:
     ix top                     # which is the largest,
-    double rest                # and the sum of the others;
-    real top_low               # the tails of both, where terms are pairs
-    real rest_low
-
-
-cdef inline void add_tails(Terms* row, ix first, ix n, real* low) noexcept nogil:
-    """Of n terms, from `first` on."""
-    if first <= row.top < first + n:
-        row.top_low = low[row.top - first]
-        low[row.top - first] = R(0)
-    row.rest_low += R(lane_sum(n, low))
+    real top_low               # its tail,
+    double rest                # and the sum of the others,
+    real rest_low              # with the tails, where terms are pairs
 
 
 cdef inline void exponentials(const bint pairs, ix n, ix K, const real* z, const real* y, ix ld, real* e, Terms* rows) noexcept nogil:
     """e (n, K) <- the terms, rows of both `ld` apart.  Of long rows, memory brings targets and the next logits meanwhile."""
     cdef real low[SEGMENT]
-    cdef ix i, j, k, m
+    cdef real largest[ROW_BLOCK]
+    cdef real term[ROW_BLOCK]
+    cdef real top_low[ROW_BLOCK]
+    cdef ix i, j, k, m, top
     cdef real* er
-    cdef real x, tail
+    cdef real tail
     for i in range(n):
-        rows[i].top = row_maximum(K, z + i*ld)
-        rows[i].top_low = rows[i].rest_low = R(0)
+        top = row_maximum(K, z + i*ld)
+        rows[i].top = top
+        largest[i] = z[i*ld + top]
         if K < STRETCH:
-            x = z[i*ld + rows[i].top]
-            for j in range(ld if i < n - 1 else K): e[i*ld + j] = x
+            for j in range(ld if i < n - 1 else K): e[i*ld + j] = largest[i]
+    for i in range(n): term[i] = exp_term_pair(largest[i], largest[i], &top_low[i])
     if K < STRETCH:                                   # one long loop, padding included
         for j in range((n - 1)*ld + K):
             if pairs: e[j] = exp_term_pair(z[j], e[j], &low[j])
             else: e[j] = exp_term(z[j], e[j])
     for i in range(n):
         er = e + i*ld
-        if pairs and K < STRETCH: add_tails(&rows[i], 0, K, low + i*ld)
-        x = z[i*ld + rows[i].top]
+        top = rows[i].top
+        rows[i].top_low = top_low[i]
+        rows[i].rest_low = R(0)
+        if pairs and K < STRETCH:
+            low[i*ld + top] = R(0)
+            rows[i].rest_low = R(lane_sum(K, low + i*ld))
         k = 0
         while K >= STRETCH and k < K:
             m = min(K - k, <ix>STRETCH)
-            j = k
-            while j < k + m:
-                prefetch_read(z + (i + 1)*ld + j)
-                if y: prefetch_read(y + i*ld + j)
-                j += LINE
+            prefetch_row(z + (i + 1)*ld + k, m)
+            if y: prefetch_row(y + i*ld + k, m)
             for j in range(m):
-                if pairs: er[k + j] = exp_term_pair(z[i*ld + k + j], x, &low[j])
-                else: er[k + j] = exp_term(z[i*ld + k + j], x)
-            if pairs: add_tails(&rows[i], k, m, low)
+                if pairs: er[k + j] = exp_term_pair(z[i*ld + k + j], largest[i], &low[j])
+                else: er[k + j] = exp_term(z[i*ld + k + j], largest[i])
+            if pairs:
+                if k <= top < k + m: low[top - k] = R(0)
+                rows[i].rest_low += R(lane_sum(m, low))
             k += m
-        x = er[rows[i].top]
-        er[rows[i].top] = R(0)
+        er[top] = R(0)
         rows[i].rest = careful_sum(K, er, &tail)
         rows[i].rest_low += tail
-        er[rows[i].top] = x
+        er[top] = term[i]
 
 
 cdef inline real low_part(double x) noexcept nogil:
@@ -152,7 +150,7 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
         n = rows_at_once(rows - r, ld)
         exponentials(False, n, K, z + r*ld, y + r*ld if y else NULL, ld, gradient + r*ld, terms)
         for i in range(n):
-            rest = terms[i].rest/<double>gradient[(r + i)*ld + terms[i].top]
+            rest = terms[i].rest/(<double>gradient[(r + i)*ld + terms[i].top] + <double>terms[i].top_low)
             logs[i] = log1p_of_sum(R(rest), low_part(rest))
         for i in range(n):
             zr = z + (r + i)*ld
@@ -160,7 +158,7 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
             top, rest = terms[i].top, terms[i].rest
             zt = zr[top]
             e_top = e[top]
-            whole = <double>e_top + rest
+            whole = <double>e_top + (rest + <double>terms[i].top_low)
             inverse = R(scale/whole)
             if y == NULL:
                 c = labels[r + i]
@@ -244,7 +242,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
     cdef real term[SEGMENT]
     cdef real live[SEGMENT]
     cdef Loss o = loss[0]
-    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, inverse, tail
+    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, tail
     cdef ix r = 0, i, j, k, n, m, first, last
     cdef double whole, value, weight
     cdef const real* pr
@@ -270,7 +268,6 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             if K >= STRETCH: prefetch_row(pr + ld, K)
             whole = rest[i] + <double>pr[top[i]]
             s = R(whole)
-            inverse = R(1.0/whole)
             c = R(scale/whole)
             value = weight = 0*<double>wrong[i]
             targeted(&o, K, yr, &first, &last)
@@ -279,7 +276,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
                 m = min(last - k, <ix>SEGMENT)
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
-                    q = pr[k + j]*inverse
+                    q = pr[k + j]/s
                     live[j] = outside(q, low, high, t)
                     term[j] = t*log_(clip(q, low, high))
                 if k <= top[i] < k + m:
@@ -294,7 +291,7 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             total = R(weight)
             for j in range(first): g[j] = c*total
             for j in range(first, last):
-                t = outside(pr[j]*inverse, low, high, target(&o, yr[j], shift))
+                t = outside(pr[j]/s, low, high, target(&o, yr[j], shift))
                 x = (s - pr[j])/pr[j]
                 g[j] = c*((total - t) - choose(t == R(0), R(0), t*x))
             for j in range(last, K): g[j] = c*total
@@ -446,7 +443,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
     cdef FocalClasses found
     cdef ix last[ROW_BLOCK]
     cdef double slopes[ROW_BLOCK]
-    cdef double unit[ROW_BLOCK]                    # of the gradient in a class without weight
+    cdef double whole[ROW_BLOCK]                   # sum of the terms
     cdef ix r = 0, i, j, k, n, m, c
     cdef real shift = R(loss.smoothing/<double>K), x, low
     cdef double t, u
@@ -460,16 +457,17 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
             if logits:
                 j = terms[i].top
                 x, t = gradient[(r + i)*ld + j], terms[i].rest
-                u = <double>x + t
-                x = quotient_pair(R(t), low_part(t) + terms[i].rest_low, x, terms[i].top_low, &low)
+                low = low_part(t) + terms[i].rest_low
+                u = <double>x + (t + (<double>terms[i].rest_low + <double>terms[i].top_low))
+                x = quotient_pair(R(t), low, x, terms[i].top_low, &low)
                 focal_row(&row[i], R(1), x, low, pr[j])
             else:
                 j = row_maximum(K, pr)
                 t = sum_of_others(K, pr, j, &low)
                 u = <double>pr[j] + t
                 focal_row(&row[i], pr[j], R(t), low_part(t) + low, pr[j])
-            unit[i] = scale/u
-            per_sample[r + i] = slopes[i] = 0*(u*unit[i])         # NaN where q is
+            whole[i] = u
+            per_sample[r + i] = slopes[i] = 0*(u/u)               # NaN where q is
         k = 0
         while k < K:                               # at once, but for a very long row
             m = min(K - k, <ix>SEGMENT)
@@ -483,7 +481,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
             k += m
         for i in range(n):
             g = gradient + (r + i)*ld
-            x = R(-slopes[i]*unit[i])
+            x = R(-scale*slopes[i]/whole[i])
             if logits:
                 for j in range(K): g[j] *= x
             else:
@@ -494,7 +492,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
             if m < K: gather_rows(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
             c = 0
             for i in range(n):
-                t = scale if logits else unit[i]
+                t = scale if logits else scale/whole[i]
                 while c < last[i]:
                     u = slopes[i] - <double>found.slope[c]
                     gradient[(r + i)*ld + found.at[c]] = R(t*(<double>found.own[c] - u*<double>found.share[c]))

@@ -131,10 +131,12 @@ cdef inline void gamma_deviance(const Loss* o, real y, real p, real* value, real
 
 
 cdef inline void kl_divergence(const Loss* o, real y, real p, real* value, real* gradient) noexcept nogil:
-    """y' log(y'/p') of y' and p' clipped to [epsilon, 1]; |log(y'/p')| = log1p(|y' - p'|/min(y', p'))."""
-    cdef real low = epsilon(), yy = clip(y, low, R(1)), q = clip(p, low, R(1)), e = yy - q
-    value[0] = yy*sign_of(e)*log1p_(absolute(e)/choose(yy < q, yy, q))
-    gradient[0] = outside(p, low, R(1), -yy/q)
+    """y' log(y'/p') of y' and p' clipped to [epsilon, 1], with the quotient in a pair: near 1 its rounding is all there is."""
+    cdef real low = epsilon(), yy = clip(y, low, R(1)), q = clip(p, low, R(1)), ratio = yy/q, n, f, rest
+    rest = (yy - ratio*q) - product_tail(ratio, q, ratio*q)
+    f = normal_mantissa_less_1(ratio, &n)
+    value[0] = yy*log_of_1_plus(f, n, rest/yy)
+    gradient[0] = outside(p, low, R(1), -ratio)
 
 
 # ---- two classes, labels 0 and 1 ------------------------------------------------------------------------------------------
