@@ -141,11 +141,11 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
     cdef real share[SEGMENT]
     cdef ix r = 0, i, j, k, n, m, c, first, last, top
     cdef Loss o = loss[0]
-    cdef real inverse, t, total, e_top, zt, w, shift = R(o.smoothing/<double>K)
+    cdef real t, e_top, zt, w, g = R(scale), shift = R(o.smoothing/<double>K)
     cdef const real* zr
     cdef const real* yr
     cdef real* e
-    cdef double whole, rest, linear, weight
+    cdef double whole, rest, wrong, linear, weight
     while r < rows:
         n = rows_at_once(rows - r, ld)
         exponentials(False, n, K, z + r*ld, y + r*ld if y else NULL, ld, gradient + r*ld, terms)
@@ -159,7 +159,6 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
             zt = zr[top]
             e_top = e[top]
             whole = <double>e_top + (rest + <double>terms[i].top_low)
-            inverse = R(scale/whole)
             if y == NULL:
                 c = labels[r + i]
                 if c < 0:                          # a sample to ignore
@@ -167,9 +166,10 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
                     for j in range(K): e[j] = R(0)
                     continue
                 per_sample[r + i] = (<double>zt - <double>zr[c]) + <double>logs[i]
-                t = R(rest if c == top else whole - <double>e[c])
-                for j in range(K): e[j] *= inverse
-                e[c] = -t*inverse
+                wrong = rest if c == top else whole - <double>e[c]
+                w = R(scale/whole)
+                for j in range(K): e[j] *= w
+                e[c] = R(-scale*(wrong/whole))
                 continue
             yr = y + (r + i)*ld
             linear = 0
@@ -188,13 +188,12 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
                 linear += sum_of_row(m, term)
                 k += m
             per_sample[r + i] = linear + weight*<double>logs[i]
-            total = R(weight)
             t = target(&o, yr[top], shift)
-            w = R(whole)
-            for j in range(first): e[j] = total*e[j]*inverse
-            for j in range(first, last): e[j] = fmadd(total, e[j], -target(&o, yr[j], shift)*w)*inverse
-            for j in range(last, K): e[j] = total*e[j]*inverse
-            e[top] = fmadd(-t, R(rest), (total - t)*e_top)*inverse
+            w = R(weight*scale/whole)
+            for j in range(first): e[j] *= w
+            for j in range(first, last): e[j] = fmadd(e[j], w, -target(&o, yr[j], shift)*g)
+            for j in range(last, K): e[j] *= w
+            e[top] = R(scale*((weight - <double>t)*<double>e_top - <double>t*rest)/whole)
         r += n
 
 
@@ -405,12 +404,14 @@ cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses
         t_low = product_tail(q, log_q, t) + fmadd(q, log_low, q_low*log_q)
         t_low = choose(q == R(0), R(0), t_low)
         t = choose(q == R(0), R(0), t)
-        x = o.gamma*t                                             # gamma q log q - (1 - q) in a pair
+        if not focused:                                           # over 1 - q, with the limit where q rounds to 1
+            t = quotient_pair(t, t_low, chance, chance_low, &t_low)
+            t_low = choose(chance == R(0), R(0), t_low)
+            t = choose(chance == R(0), R(-1), t)
+            chance, chance_low = R(1), R(0)
+        x = o.gamma*t                                             # gamma t - chance in a pair
         rate = x - chance
         rate_low = finite_sum_tail(x, -chance, rate) + (product_tail(o.gamma, t, x) + fmadd(o.gamma, t_low, -chance_low))
-        t = choose(chance == R(0), R(-1), (t + t_low)/chance)     # where q rounds to 1, the limit
-        rate = choose(focused, rate, fmadd(o.gamma, t, R(-1)))
-        rate_low = choose(focused, rate_low, R(0))
         t = choose(live == R(0), R(0), live*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
         c.slope[j] = t
         if logits:
