@@ -34,11 +34,12 @@ cdef inline void prefetch_row(const real* x, ix n) noexcept nogil:
 
 
 cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
-    """z, less `largest` where that is too large to reduce, but not below where e^z disappears beside the largest's; and the
-    power of two to divide e^z by.  Differences are exact: beside so large a logit those below half of it disappear."""
-    cdef real limit = R(113) if sizeof(real) == 4 else R(776), unused
+    """z, less `largest` where logits are so large that differences are exact, but not below where e^z disappears beside
+    the largest term; and the power of two to divide e^z by."""
+    cdef real limit = R(113) if sizeof(real) == 4 else R(776), half = R(64) if sizeof(real) == 4 else R(512), origin, top, unused
     cdef ireal unit = 40 if sizeof(real) == 4 else 100     # no term is subnormal, nor does dividing by their sum overflow
-    cdef real origin = choose(absolute(largest) > R(2)*limit, largest, R(0)), top = largest - origin
+    origin = choose((largest - limit > half) | (largest < -half), largest, R(0))      # limit < 2 half
+    top = largest - origin
     reduce_by_ln2(top, k, &unused)
     k[0] = k[0] - unit
     z = z - origin
@@ -62,7 +63,13 @@ cdef struct Terms:             # of a row:
     ix top                     # which is the largest,
     real top_low               # its tail,
     double rest                # and the sum of the others,
-    real rest_low              # with the tails, where terms are pairs
+    real rest_low              # with their tails, where terms are pairs
+
+
+cdef inline real sum_of_tails(const Terms* row, ix first, ix n, real* low) noexcept nogil:
+    """Of n terms from `first` on, but for the largest's."""
+    if first <= row.top < first + n: low[row.top - first] = R(0)
+    return R(lane_sum(n, low))
 
 
 cdef inline void exponentials(const bint pairs, ix n, ix K, const real* z, const real* y, ix ld, real* e, Terms* rows) noexcept nogil:
@@ -70,41 +77,37 @@ cdef inline void exponentials(const bint pairs, ix n, ix K, const real* z, const
     cdef real low[SEGMENT]
     cdef real largest[ROW_BLOCK]
     cdef real term[ROW_BLOCK]
-    cdef real top_low[ROW_BLOCK]
+    cdef real term_low[ROW_BLOCK]
     cdef ix i, j, k, m, top
     cdef real* er
     cdef real tail
     for i in range(n):
-        top = row_maximum(K, z + i*ld)
-        rows[i].top = top
-        largest[i] = z[i*ld + top]
-        if K < STRETCH:
-            for j in range(ld if i < n - 1 else K): e[i*ld + j] = largest[i]
-    for i in range(n): term[i] = exp_term_pair(largest[i], largest[i], &top_low[i])
+        rows[i].top = row_maximum(K, z + i*ld)
+        rows[i].rest_low = R(0)
+        largest[i] = z[i*ld + rows[i].top]
+    for i in range(n): term[i] = exp_term_pair(largest[i], largest[i], &term_low[i])
     if K < STRETCH:                                   # one long loop, padding included
+        for i in range(n):
+            for j in range(ld if i < n - 1 else K): e[i*ld + j] = largest[i]
         for j in range((n - 1)*ld + K):
             if pairs: e[j] = exp_term_pair(z[j], e[j], &low[j])
             else: e[j] = exp_term(z[j], e[j])
+        for i in range(n if pairs else 0): rows[i].rest_low = sum_of_tails(&rows[i], 0, K, low + i*ld)
     for i in range(n):
         er = e + i*ld
-        top = rows[i].top
-        rows[i].top_low = top_low[i]
-        rows[i].rest_low = R(0)
-        if pairs and K < STRETCH:
-            low[i*ld + top] = R(0)
-            rows[i].rest_low = R(lane_sum(K, low + i*ld))
-        k = 0
-        while K >= STRETCH and k < K:
+        k = 0 if K >= STRETCH else K
+        while k < K:
             m = min(K - k, <ix>STRETCH)
             prefetch_row(z + (i + 1)*ld + k, m)
             if y: prefetch_row(y + i*ld + k, m)
             for j in range(m):
                 if pairs: er[k + j] = exp_term_pair(z[i*ld + k + j], largest[i], &low[j])
                 else: er[k + j] = exp_term(z[i*ld + k + j], largest[i])
-            if pairs:
-                if k <= top < k + m: low[top - k] = R(0)
-                rows[i].rest_low += R(lane_sum(m, low))
+            if pairs: rows[i].rest_low += sum_of_tails(&rows[i], k, m, low)
             k += m
+        top = rows[i].top
+        rows[i].top_low = (term[i] - er[top]) + term_low[i]
+        term[i] = er[top]
         er[top] = R(0)
         rows[i].rest = careful_sum(K, er, &tail)
         rows[i].rest_low += tail
@@ -136,6 +139,7 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
     """loss = sum_j y_j (z_t - z_j) + (sum_j y_j) log1p(rest/e_t), which keeps its relative accuracy where the loss is tiny;
     gradient (sum_j y_j) softmax(z) - y, without the cancellation of p_c - 1 for a label c.  A divergence adds y log y."""
     cdef Terms terms[ROW_BLOCK]
+    cdef double odds[ROW_BLOCK]                    # the others' against the largest
     cdef real logs[ROW_BLOCK]
     cdef real term[SEGMENT]
     cdef real share[SEGMENT]
@@ -145,13 +149,12 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
     cdef const real* zr
     cdef const real* yr
     cdef real* e
-    cdef double whole, rest, wrong, linear, weight
+    cdef double whole, rest, wrong, unit, linear, weight
     while r < rows:
         n = rows_at_once(rows - r, ld)
         exponentials(False, n, K, z + r*ld, y + r*ld if y else NULL, ld, gradient + r*ld, terms)
-        for i in range(n):
-            rest = terms[i].rest/(<double>gradient[(r + i)*ld + terms[i].top] + <double>terms[i].top_low)
-            logs[i] = log1p_of_sum(R(rest), low_part(rest))
+        for i in range(n): odds[i] = terms[i].rest/(<double>gradient[(r + i)*ld + terms[i].top] + <double>terms[i].top_low)
+        for i in range(n): logs[i] = log1p_of_sum(R(odds[i]), low_part(odds[i]))
         for i in range(n):
             zr = z + (r + i)*ld
             e = gradient + (r + i)*ld
@@ -167,9 +170,10 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
                     continue
                 per_sample[r + i] = (<double>zt - <double>zr[c]) + <double>logs[i]
                 wrong = rest if c == top else whole - <double>e[c]
-                w = R(scale/whole)
+                unit = scale/whole
+                w = R(unit)
                 for j in range(K): e[j] *= w
-                e[c] = R(-scale*(wrong/whole))
+                e[c] = R(-wrong*unit)
                 continue
             yr = y + (r + i)*ld
             linear = 0
@@ -303,8 +307,8 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
 
 
 # ---- categorical focal cross-entropy --------------------------------------------------------------------------------------
-# Powers, logarithms and quotients in pairs are for the classes that have a weight, one of a one-hot row.  They are gathered
-# from as many rows as a turn has; of the others the gradient needs the term alone.
+# Powers, logarithms and quotients in pairs are for the classes that have a weight, one of a one-hot row: they are gathered
+# from all rows of a turn.  Of the others the gradient needs no more than the term.
 
 cdef struct FocalRow:
     # With terms the probabilities, or e^(z - largest) of logits:
@@ -338,8 +342,9 @@ cdef inline void focal_row(FocalRow* row, real term, real rest, real rest_low, r
     row.whole_low = sum_tail(term, rest, row.whole) + rest_low
 
 
-cdef void gather(const Loss* o, const FocalRow* row, ix first, ix n, const real* p, const real* y, real shift, FocalClasses* c) noexcept nogil:
-    """Append those that have a weight of n classes, from `first` on."""
+cdef void gather(const Loss* o, const FocalRow* row, ix first, ix n, const real* p, const real* y, real shift,
+                 FocalClasses* c) noexcept nogil:
+    """Append those that have a weight of a row's n classes from `first` on."""
     cdef bint all_ = o.smoothing != 0
     cdef ix j, i = c.count, k = 0, m
     while k < n:
@@ -364,8 +369,8 @@ cdef void gather(const Loss* o, const FocalRow* row, ix first, ix n, const real*
 cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses* c) noexcept nogil:
     """cost = alpha_j y_j (1-q_j)^gamma (-log q_j), and the slopes.  Of probabilities q is clipped to [eps, 1-eps]."""
     cdef Loss o = loss[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), p, e, low, s, s_low, d, q, q_low, wrong, wrong_low, chance, chance_low, n, log_q, log_low
-    cdef real factor, factor_low, rate, rate_low, live, w, t, t_low, x
+    cdef real least = epsilon(), most = R(1) - epsilon(), p, e, low, s, s_low, d, q, q_low, wrong, wrong_low, chance, chance_low
+    cdef real n, log_q, log_low, factor, factor_low, rate, rate_low, live, w, t, t_low, x
     cdef bint focused = o.gamma >= R(1)
     cdef ix j
     for j in range(c.count):
@@ -423,9 +428,9 @@ cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses
             c.share[j] = R(1)
 
 
-cdef void gather_rows(const Loss* loss, const FocalRow* row, ix rows, ix first, ix n, const real* p, const real* y, ix ld, real shift,
+cdef void focal_piece(const Loss* loss, const FocalRow* row, ix rows, ix first, ix n, const real* p, const real* y, ix ld, real shift,
                       FocalClasses* c, ix* last) noexcept nogil:
-    """The same of some rows, and their costs and slopes; the end of each row's among them."""
+    """Those of some rows, with their costs and slopes; the end of each row's among them."""
     cdef ix i
     c.count = 0
     for i in range(rows):
@@ -472,7 +477,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
         k = 0
         while k < K:                               # at once, but for a very long row
             m = min(K - k, <ix>SEGMENT)
-            gather_rows(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
+            focal_piece(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
             c = 0
             for i in range(n):
                 while c < last[i]:
@@ -490,7 +495,7 @@ cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p,
         k = 0
         while k < K:
             m = min(K - k, <ix>SEGMENT)
-            if m < K: gather_rows(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
+            if m < K: focal_piece(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
             c = 0
             for i in range(n):
                 t = scale if logits else scale/whole[i]
