@@ -99,10 +99,10 @@ cdef inline real scaled(real x, ireal k) noexcept nogil:
 
 
 cdef inline real exp_of_sum(real x, real tail) noexcept nogil:
-    """e^(x + tail) for a tail within a few roundings of x."""
+    """e^(x + tail) for a tail within a few roundings of x, which is no small number where x is huge."""
     cdef ireal k
-    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost) + tail)
-    return scaled(p, k)
+    cdef real lost, r = reduce_by_ln2(within_exp(x), &k, &lost) + choose(absolute(x) < R(1000), tail, R(0))
+    return scaled(R(1) + expm1_near_0(r), k)
 
 
 cdef inline real exp_(real x) noexcept nogil:
@@ -119,9 +119,11 @@ cdef inline real exp_near_0_pair(real r, real r_tail, real* tail) noexcept nogil
 
 
 cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
-    """e^(x + x_tail) and its tail, as good."""
+    """e^(x + x_tail) and its tail, as good, for such a tail."""
     cdef ireal k
-    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, low, p
+    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r, low, p
+    x_tail = choose(absolute(x) < R(1000), x_tail, R(0))
+    r = x_r + x_tail
     p = exp_near_0_pair(r, lost + finite_sum_tail(x_r, x_tail, r), &low)
     tail[0] = scaled(low, k)
     return scaled(p, k)

@@ -380,7 +380,7 @@ cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses
         t_low = sum_tail(p, -c.largest[j], d)
         e = p
         low = R(0)
-        if logits: e = exp_pair(d, choose(d < R(-1000), R(0), t_low), &low)      # which exp_pair takes for -1000
+        if logits: e = exp_pair(d, t_low, &low)
         wrong = s - e
         wrong_low = sum_tail(s, -e, wrong) + (s_low - low)
         wrong_low = choose(d == R(0), c.rest_low[j], wrong_low)   # the rest itself, exact in a pair
