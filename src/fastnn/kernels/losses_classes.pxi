@@ -48,8 +48,8 @@ cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
 
 cdef inline real exp_term(real z, real largest) noexcept nogil:
     cdef ireal k, k_top
-    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost))
-    return p*power_of_2(k - k_top)
+    cdef real lost, p = expm1_near_0(reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost)), s = power_of_2(k - k_top)
+    return fmadd(p, s, s)
 
 
 cdef inline real exp_term_pair(real z, real largest, real* tail) noexcept nogil:
