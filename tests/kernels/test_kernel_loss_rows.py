@@ -73,7 +73,7 @@ def predictions(case: Case, width: int, dtype: np.dtype) -> np.ndarray:
     if "from_logits" not in case.options:
         return (3 * generator.uniform(0.5, 1, (2, width))).astype(dtype)
     z = generator.standard_normal((7, width)) * np.array([1e-3, 1, 1, 1, 30, 30, 300])[:, np.newaxis]
-    z += np.array([0, 0, 400, -400, 2000, -1e4, 0])[:, np.newaxis]
+    z += np.array([0, 0, 400, -400, 2000, -1e7, 0])[:, np.newaxis]
     z[0, 1], z[1, width // 2], z[2, -1], z[3, 0] = 9, 700, 500, -1e30
     return z.astype(dtype)
 
