@@ -374,6 +374,8 @@ def test_log_softmax_of_special_rows(core: ModuleType) -> None:
     a = forward(core, NAMED["log_softmax"], z)
     np.testing.assert_array_equal(a[:3], np.array(expected, core.DTYPE))
     np.testing.assert_allclose(a[3, 1], -np.exp(-60.0), rtol=1e-4)
+    huge = forward(core, NAMED["log_softmax"], np.array([[-1e30, 1e20], [-1e30, 403]], core.DTYPE))
+    np.testing.assert_array_equal(huge[:, 1], 0)
     assert_same_bytes(
         forward(core, NAMED["log_softmax"], z[:, :1].copy()), np.array([[0], [0], [np.nan], [0]], core.DTYPE)
     )

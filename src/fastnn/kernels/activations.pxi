@@ -40,40 +40,46 @@ cdef struct Alpha:             # what an activation is made with
     real max_value             # and at least 0, or NaN for none
 
 cdef enum:
-    STRETCH = 128              # elements whose largest is found in vectors
+    STRETCH = 128              # elements that are searched, and added up, in many lanes
 
 
-cdef inline real stretch_maximum(real m, const real* z) noexcept nogil:
-    """The largest of m and z[0 .. STRETCH), of which NaN does not count; m where that is NaN."""
-    cdef vec a = vsplat(m), b = a
+cdef inline real maximum_of(ix n, const real* z, real m) noexcept nogil:
+    """The largest of m and z[0..n), n >= STRETCH, of which NaN does not count; m where that is NaN."""
+    cdef vec a[4]
     cdef real lane[VL]
     cdef ix j = 0
-    while j < STRETCH:
-        a = vlarger(a, vload(z + j))
-        b = vlarger(b, vload(z + j + VL))
-        j += 2*VL
-    vstore(lane, vlarger(a, b))
-    for j in range(VL):
-        if lane[j] > m: m = lane[j]
+    cdef int i
+    for i in range(4): a[i] = vsplat(m)
+    while j < n:
+        j = min(j, n - 4*VL)                       # the last ones twice rather than one by one
+        for i in range(4): a[i] = vlarger(a[i], vload(z + j + i*VL))
+        j += 4*VL
+    vstore(lane, vlarger(vlarger(a[0], a[1]), vlarger(a[2], a[3])))
+    for i in range(VL):
+        if lane[i] > m: m = lane[i]
     return m
+
+
+cdef inline ix index_of(real m, const real* z, ix n) noexcept nogil:
+    """The first element of z[0..n) that is m; there is one."""
+    cdef ix j = 0
+    while j + STRETCH <= n and not holds(STRETCH, z + j, m): j += STRETCH
+    while j + LANES <= n and not holds(LANES, z + j, m): j += LANES
+    while z[j] != m: j += 1
+    return j
 
 
 cdef inline ix row_maximum(ix K, const real* z) noexcept nogil:
     """Index of the first largest element; of element 0 where that is NaN."""
-    cdef ix j = 0, top = 0
-    cdef real m = z[0], larger
-    while j + STRETCH <= K:                        # which stretch it is in
-        larger = stretch_maximum(m, z + j)
-        if larger > m:
-            m = larger
-            top = j
-        j += STRETCH
-    while z[top] != m and m == m: top += 1
-    while j < K:
+    cdef ix j, top = 0
+    cdef real m = z[0]
+    if K >= STRETCH:
+        m = maximum_of(K, z, m)
+        return index_of(m, z, K) if m == m else 0
+    for j in range(1, K):
         if z[j] > m:
             m = z[j]
             top = j
-        j += 1
     return top
 
 

@@ -76,6 +76,13 @@ cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
     return choose(absolute(s) < REAL_INFINITY, finite_sum_tail(a, b, s), R(0))
 
 
+cdef inline real quotient_pair(real a, real a_tail, real b, real b_tail, real* tail) noexcept nogil:
+    """(a + a_tail)/(b + b_tail) and its tail."""
+    cdef real x = a/b
+    tail[0] = (((a - x*b) - product_tail(x, b, x*b)) + (a_tail - x*b_tail))/b
+    return x
+
+
 cdef inline real within_exp(real x) noexcept nogil:
     """x, but no further than where e^x is 0 or infinite."""
     cdef real high = R(89.0) if sizeof(real) == 4 else R(710.0)
@@ -101,10 +108,10 @@ cdef inline real scaled_plus_1(real x, ireal k) noexcept nogil:
 
 
 cdef inline real exp_of_sum(real x, real tail) noexcept nogil:
-    """e^(x + tail) for a tail within a few roundings of x."""
+    """e^(x + tail) for a tail within a few roundings of x, which is no small number where x is huge."""
     cdef ireal k
-    cdef real lost, p = expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost) + tail)
-    return scaled_plus_1(p, k)
+    cdef real lost, r = reduce_by_ln2(within_exp(x), &k, &lost) + choose(absolute(x) < R(1000), tail, R(0))
+    return scaled_plus_1(expm1_near_0(r), k)
 
 
 cdef inline real exp_(real x) noexcept nogil:
@@ -120,12 +127,21 @@ cdef inline real exp_of_negative(real x) noexcept nogil:
     return scaled_plus_1(p, k)
 
 
+cdef inline real exp_near_0_pair(real r, real r_tail, real* tail) noexcept nogil:
+    """e^(r + r_tail) for |r| <= ln(2)/2 and its tail, together to a tenth of a rounding."""
+    cdef real w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
+    tail[0] = ((R(1) - p) + q) + (((r - q) + w) + r_tail)
+    return p
+
+
 cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
-    """e^(x + x_tail) and its tail, together to a tenth of a rounding."""
+    """e^(x + x_tail) and its tail, as good, for such a tail."""
     cdef ireal k
-    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r = x_r + x_tail, w = r*r*expm1_curvature(r), q = r + w, p = R(1) + q
-    lost = lost + finite_sum_tail(x_r, x_tail, r)
-    tail[0] = scaled(((R(1) - p) + q) + (((r - q) + w) + lost), k)
+    cdef real lost, x_r = reduce_by_ln2(within_exp(x), &k, &lost), r, low, p
+    x_tail = choose(absolute(x) < R(1000), x_tail, R(0))
+    r = x_r + x_tail
+    p = exp_near_0_pair(r, lost + finite_sum_tail(x_r, x_tail, r), &low)
+    tail[0] = scaled(low, k)
     return scaled(p, k)
 
 

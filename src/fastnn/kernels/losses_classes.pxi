@@ -1,7 +1,14 @@
 # Losses of a row of K class probabilities p or logits z, and its target: a row of y, or a label.
 #
-# Softmax: with t the index of the largest logit, the terms are e_j = exp(z_j - z_t) of a difference in a pair, and `rest` is
-# the sum of all but e_t = 1.  What concerns 1 - q of a class near certainty comes from the other classes, not from q.
+# Softmax: the terms are e_j = exp(z_j) 2^(unit - k), with k such that the largest, e_t, is about 2^unit: a power of two
+# costs no rounding, where z_j - z_t would have to be a pair.  `rest` is the sum of all terms but e_t.  What concerns 1 - q
+# of a class near certainty comes from the other classes, not from q.
+#
+# Rows are taken a turn at a time, so that what a turn reads and writes stays in the first cache.
+
+cdef inline ix rows_at_once(ix rows, ix ld) noexcept nogil:
+    return min(rows, min(<ix>ROW_BLOCK, max(SEGMENT//ld, <ix>1)))
+
 
 cdef inline real target(const Loss* o, real y, real shift) noexcept nogil:
     """Smoothed, or of a divergence clipped to [epsilon, 1]."""
@@ -9,33 +16,102 @@ cdef inline real target(const Loss* o, real y, real shift) noexcept nogil:
     return fmadd(y, o.keep, shift)
 
 
-cdef void exponentials(ix n, ix K, const real* z, ix ld, real* e, ix* top, double* rest) noexcept nogil:
-    """e (n, K) <- exp(z - largest of the row), rows of both `ld` apart; the largest one's index; the sum of the others."""
-    cdef ix i, j
-    cdef const real* zr
+cdef inline void targeted(const Loss* o, ix K, const real* y, ix* first, ix* last) noexcept nogil:
+    """The range outside of which all targets are 0: of a long one-hot row, a stretch."""
+    cdef ix a = 0, b = K
+    if o.smoothing == 0 and o.kind != KL_DIVERGENCE_FROM_LOGITS:
+        while b - a > STRETCH and not any_but(STRETCH, y + a, R(0)): a += STRETCH
+        while b - a > STRETCH and not any_but(STRETCH, y + b - STRETCH, R(0)): b -= STRETCH
+    first[0] = a
+    last[0] = b
+
+
+cdef inline void prefetch_row(const real* x, ix n) noexcept nogil:
+    cdef ix j = 0
+    while j < n:
+        prefetch_read(x + j)
+        j += LINE
+
+
+cdef inline real term_argument(real z, real largest, ireal* k) noexcept nogil:
+    """z, less `largest` where logits are so large that differences are exact, but not below where e^z disappears beside
+    the largest term; and the power of two to divide e^z by."""
+    cdef real limit = R(113) if sizeof(real) == 4 else R(776), half = R(64) if sizeof(real) == 4 else R(512), origin, top, unused
+    cdef ireal unit = 40 if sizeof(real) == 4 else 100     # no term is subnormal, nor does dividing by their sum overflow
+    origin = choose((largest - limit > half) | (largest < -half), largest, R(0))      # limit < 2 half
+    top = largest - origin
+    reduce_by_ln2(top, k, &unused)
+    k[0] = k[0] - unit
+    z = z - origin
+    return choose(z < top - limit, top - limit, z)
+
+
+cdef inline real exp_term(real z, real largest) noexcept nogil:
+    cdef ireal k, k_top
+    cdef real lost, p = expm1_near_0(reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost)), s = power_of_2(k - k_top)
+    return fmadd(p, s, s)
+
+
+cdef inline real exp_term_pair(real z, real largest, real* tail) noexcept nogil:
+    cdef ireal k, k_top
+    cdef real lost, r = reduce_by_ln2(term_argument(z, largest, &k_top), &k, &lost), p = exp_near_0_pair(r, lost, tail)
+    tail[0] *= power_of_2(k - k_top)
+    return p*power_of_2(k - k_top)
+
+
+cdef struct Terms:             # of a row:
+    ix top                     # which is the largest,
+    real top_low               # its tail,
+    double rest                # and the sum of the others,
+    real rest_low              # with their tails, where terms are pairs
+
+
+cdef inline real sum_of_tails(const Terms* row, ix first, ix n, real* low) noexcept nogil:
+    """Of n terms from `first` on, but for the largest's."""
+    if first <= row.top < first + n: low[row.top - first] = R(0)
+    return R(lane_sum(n, low))
+
+
+cdef inline void exponentials(const bint pairs, ix n, ix K, const real* z, const real* y, ix ld, real* e, Terms* rows) noexcept nogil:
+    """e (n, K) <- the terms, rows of both `ld` apart.  Of long rows, memory brings targets and the next logits meanwhile."""
+    cdef real low[SEGMENT]
+    cdef real largest[ROW_BLOCK]
+    cdef real term[ROW_BLOCK]
+    cdef real term_low[ROW_BLOCK]
+    cdef ix i, j, k, m, top
     cdef real* er
-    cdef real m, d, tail
+    cdef real tail
     for i in range(n):
-        top[i] = row_maximum(K, z + i*ld)
-        m = z[i*ld + top[i]]
-        if ld < 2*K:
-            for j in range(ld): e[i*ld + j] = m       # then one long loop, padding included
-        else:
-            zr = z + i*ld
-            er = e + i*ld
-            for j in range(K):
-                d = zr[j] - m
-                er[j] = exp_of_sum(d, sum_tail(zr[j], -m, d))
-    if ld < 2*K:
+        rows[i].top = row_maximum(K, z + i*ld)
+        rows[i].rest_low = R(0)
+        largest[i] = z[i*ld + rows[i].top]
+    for i in range(n): term[i] = exp_term_pair(largest[i], largest[i], &term_low[i])
+    if K < STRETCH:                                   # one long loop, padding included
+        for i in range(n):
+            for j in range(ld if i < n - 1 else K): e[i*ld + j] = largest[i]
         for j in range((n - 1)*ld + K):
-            d = z[j] - e[j]
-            e[j] = exp_of_sum(d, sum_tail(z[j], -e[j], d))
+            if pairs: e[j] = exp_term_pair(z[j], e[j], &low[j])
+            else: e[j] = exp_term(z[j], e[j])
+        for i in range(n if pairs else 0): rows[i].rest_low = sum_of_tails(&rows[i], 0, K, low + i*ld)
     for i in range(n):
         er = e + i*ld
-        m = er[top[i]]                                # 1, or NaN where the logits are
-        er[top[i]] = R(0)
-        rest[i] = careful_sum(K, er, &tail)
-        er[top[i]] = m
+        k = 0 if K >= STRETCH else K
+        while k < K:
+            m = min(K - k, <ix>STRETCH)
+            prefetch_row(z + (i + 1)*ld + k, m)
+            if y: prefetch_row(y + i*ld + k, m)
+            for j in range(m):
+                if pairs: er[k + j] = exp_term_pair(z[i*ld + k + j], largest[i], &low[j])
+                else: er[k + j] = exp_term(z[i*ld + k + j], largest[i])
+            if pairs: rows[i].rest_low += sum_of_tails(&rows[i], k, m, low)
+            k += m
+        top = rows[i].top
+        rows[i].top_low = (term[i] - er[top]) + term_low[i]
+        term[i] = er[top]
+        er[top] = R(0)
+        rows[i].rest = careful_sum(K, er, &tail)
+        rows[i].rest_low += tail
+        er[top] = term[i]
 
 
 cdef inline real low_part(double x) noexcept nogil:
@@ -48,40 +124,44 @@ cdef inline double tail_of_doubles(double a, double b, double s) noexcept nogil:
     return (a - (s - t)) + (b - t)
 
 
-cdef void log1p_rows(ix n, const double* x, real* out) noexcept nogil:
-    cdef ix i
-    for i in range(n): out[i] = log1p_of_sum(R(x[i]), low_part(x[i]))
+cdef inline double sum_of_others(ix K, const real* x, ix but, real* tail) noexcept nogil:
+    """Sum of all but one, and its tail."""
+    cdef real low, high
+    cdef double a = careful_sum(but, x, &low), b = careful_sum(K - but - 1, x + but + 1, &high)
+    tail[0] = (low + high) + R(tail_of_doubles(a, b, a + b))
+    return a + b
 
 
 # ---- categorical cross-entropy, and divergence ---------------------------------------------------------------------------
 
 cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const real* z, const real* y, const int32_t* labels, ix ld,
                                         double scale, double* per_sample, real* gradient) noexcept nogil:
-    """loss = sum_j y_j (z_t - z_j) + (sum_j y_j) log1p(rest), which keeps its relative accuracy where the loss is tiny;
+    """loss = sum_j y_j (z_t - z_j) + (sum_j y_j) log1p(rest/e_t), which keeps its relative accuracy where the loss is tiny;
     gradient (sum_j y_j) softmax(z) - y, without the cancellation of p_c - 1 for a label c.  A divergence adds y log y."""
-    cdef ix top[ROW_BLOCK]
-    cdef double rest[ROW_BLOCK]
+    cdef Terms terms[ROW_BLOCK]
+    cdef double odds[ROW_BLOCK]                    # the others' against the largest
     cdef real logs[ROW_BLOCK]
     cdef real term[SEGMENT]
     cdef real share[SEGMENT]
-    cdef ix r = 0, i, j, k, n, m, c
+    cdef ix r = 0, i, j, k, n, m, c, first, last, top
     cdef Loss o = loss[0]
-    cdef real inverse, t, total, e_top, zt, w, shift = R(o.smoothing/<double>K)
+    cdef real t, e_top, zt, w, g = R(scale), shift = R(o.smoothing/<double>K)
     cdef const real* zr
     cdef const real* yr
     cdef real* e
-    cdef double whole, linear, weight
+    cdef double whole, rest, wrong, unit, linear, weight
     while r < rows:
-        n = min(rows - r, <ix>ROW_BLOCK)
-        exponentials(n, K, z + r*ld, ld, gradient + r*ld, top, rest)
-        log1p_rows(n, rest, logs)
+        n = rows_at_once(rows - r, ld)
+        exponentials(False, n, K, z + r*ld, y + r*ld if y else NULL, ld, gradient + r*ld, terms)
+        for i in range(n): odds[i] = terms[i].rest/(<double>gradient[(r + i)*ld + terms[i].top] + <double>terms[i].top_low)
+        for i in range(n): logs[i] = log1p_of_sum(R(odds[i]), low_part(odds[i]))
         for i in range(n):
             zr = z + (r + i)*ld
             e = gradient + (r + i)*ld
-            zt = zr[top[i]]
-            e_top = e[top[i]]
-            whole = <double>e_top + rest[i]
-            inverse = R(scale/whole)
+            top, rest = terms[i].top, terms[i].rest
+            zt = zr[top]
+            e_top = e[top]
+            whole = <double>e_top + (rest + <double>terms[i].top_low)
             if y == NULL:
                 c = labels[r + i]
                 if c < 0:                          # a sample to ignore
@@ -89,31 +169,35 @@ cdef void crossentropy_from_logits_rows(const Loss* loss, ix rows, ix K, const r
                     for j in range(K): e[j] = R(0)
                     continue
                 per_sample[r + i] = (<double>zt - <double>zr[c]) + <double>logs[i]
-                t = R(rest[i] if c == top[i] else whole - <double>e[c])
-                for j in range(K): e[j] *= inverse
-                e[c] = -t*inverse
+                wrong = rest if c == top else whole - <double>e[c]
+                unit = scale/whole
+                w = R(unit)
+                for j in range(K): e[j] *= w
+                e[c] = R(-wrong*unit)
                 continue
             yr = y + (r + i)*ld
             linear = 0
             weight = 0
-            k = 0
-            while k < K:
-                m = min(K - k, <ix>SEGMENT)
+            targeted(&o, K, yr, &first, &last)
+            k = first
+            while k < last:
+                m = min(last - k, <ix>SEGMENT)
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
                     share[j] = t
                     term[j] = choose(t == R(0), R(0), t*(zt - zr[k + j]))     # 0 times an infinite logit
                 if o.kind == KL_DIVERGENCE_FROM_LOGITS:
                     for j in range(m): term[j] += share[j]*log_(share[j])
-                weight += lane_sum(m, share)
-                linear += lane_sum(m, term)
+                weight += sum_of_row(m, share)
+                linear += sum_of_row(m, term)
                 k += m
             per_sample[r + i] = linear + weight*<double>logs[i]
-            total = R(weight)
-            t = target(&o, yr[top[i]], shift)
-            w = R(whole)
-            for j in range(K): e[j] = fmadd(total, e[j], -target(&o, yr[j], shift)*w)*inverse
-            e[top[i]] = fmadd(-t, R(rest[i]), (total - t)*e_top)*inverse
+            t = target(&o, yr[top], shift)
+            w = R(weight*scale/whole)
+            for j in range(first): e[j] *= w
+            for j in range(first, last): e[j] = fmadd(e[j], w, -target(&o, yr[j], shift)*g)
+            for j in range(last, K): e[j] *= w
+            e[top] = R(scale*((weight - <double>t)*<double>e_top - <double>t*rest)/whole)
         r += n
 
 
@@ -133,7 +217,7 @@ cdef void crossentropy_of_labels_rows(ix rows, ix K, const real* p, const int32_
         for i in range(n):
             pr = p + (r + i)*ld
             c = max(labels[r + i], 0)
-            others[i] = careful_sum(c, pr, &tail) + careful_sum(K - c - 1, pr + c + 1, &tail)
+            others[i] = sum_of_others(K, pr, c, &tail)
             whole[i] = others[i] + <double>pr[c]
             q[i] = R(<double>pr[c]/whole[i])
             wrong[i] = R(others[i]/whole[i])
@@ -161,18 +245,19 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
     cdef real term[SEGMENT]
     cdef real live[SEGMENT]
     cdef Loss o = loss[0]
-    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, inverse, tail
-    cdef ix r = 0, i, j, k, n, m
+    cdef real low = epsilon(), high = R(1) - epsilon(), shift = R(o.smoothing/<double>K), q, t, x, s, c, total, tail
+    cdef ix r = 0, i, j, k, n, m, first, last
     cdef double whole, value, weight
     cdef const real* pr
     cdef const real* yr
     cdef real* g
     while r < rows:
-        n = min(rows - r, <ix>ROW_BLOCK)
+        n = rows_at_once(rows - r, ld)
         for i in range(n):
             pr = p + (r + i)*ld
+            if K >= STRETCH: prefetch_row(y + (r + i)*ld, K)
             top[i] = row_maximum(K, pr)
-            rest[i] = careful_sum(top[i], pr, &tail) + careful_sum(K - top[i] - 1, pr + top[i] + 1, &tail)
+            rest[i] = sum_of_others(K, pr, top[i], &tail)
             whole = rest[i] + <double>pr[top[i]]
             wrong[i] = R(rest[i]/whole + 0*(<double>pr[top[i]]/whole))       # NaN where q is
         for i in range(n):
@@ -183,18 +268,18 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
             pr = p + (r + i)*ld
             yr = y + (r + i)*ld
             g = gradient + (r + i)*ld
+            if K >= STRETCH: prefetch_row(pr + ld, K)
             whole = rest[i] + <double>pr[top[i]]
             s = R(whole)
-            inverse = R(1.0/whole)
             c = R(scale/whole)
-            value = 0
-            weight = 0
-            k = 0
-            while k < K:
-                m = min(K - k, <ix>SEGMENT)
+            value = weight = 0*<double>wrong[i]
+            targeted(&o, K, yr, &first, &last)
+            k = first
+            while k < last:
+                m = min(last - k, <ix>SEGMENT)
                 for j in range(m):
                     t = target(&o, yr[k + j], shift)
-                    q = pr[k + j]*inverse
+                    q = pr[k + j]/s
                     live[j] = outside(q, low, high, t)
                     term[j] = t*log_(clip(q, low, high))
                 if k <= top[i] < k + m:
@@ -202,219 +287,224 @@ cdef void crossentropy_rows(const Loss* loss, ix rows, ix K, const real* p, cons
                     t = target(&o, yr[top[i]], shift)
                     live[j] = R(0) if wrong[i] < R(1) - high else t
                     term[j] = t*logs[i]
-                value -= lane_sum(m, term)
-                weight += lane_sum(m, live)
+                value -= sum_of_row(m, term)
+                weight += sum_of_row(m, live)
                 k += m
             per_sample[r + i] = value
             total = R(weight)
-            for j in range(K):
-                t = outside(pr[j]*inverse, low, high, target(&o, yr[j], shift))
+            for j in range(first): g[j] = c*total
+            for j in range(first, last):
+                t = outside(pr[j]/s, low, high, target(&o, yr[j], shift))
                 x = (s - pr[j])/pr[j]
                 g[j] = c*((total - t) - choose(t == R(0), R(0), t*x))
+            for j in range(last, K): g[j] = c*total
             j = top[i]
-            t = R(0) if wrong[i] < R(1) - high else target(&o, yr[j], shift)
-            x = R(rest[i]/<double>pr[j])
-            g[j] = c*((total - t) - (R(0) if t == R(0) else t*x))
+            if first <= j < last:
+                t = R(0) if wrong[i] < R(1) - high else target(&o, yr[j], shift)
+                x = R(rest[i]/<double>pr[j])
+                g[j] = c*((total - t) - (R(0) if t == R(0) else t*x))
         r += n
 
 
 # ---- categorical focal cross-entropy --------------------------------------------------------------------------------------
+# Powers, logarithms and quotients in pairs are for the classes that have a weight, one of a one-hot row: they are gathered
+# from all rows of a turn.  Of the others the gradient needs no more than the term.
 
 cdef struct FocalRow:
     # With terms the probabilities, or e^(z - largest) of logits:
-    ix top                     # the largest one,
-    real largest               # and its logit
-    double rest                # sum of the other terms
-    real rest_low              # and its tail, where rest is no wider than the terms
-    real whole                 # sum of all, in a pair
+    real largest               # probability or logit
+    real rest                  # sum of the other terms
+    real rest_low
+    real whole                 # sum of all
     real whole_low
-    real log_whole             # of logits, in a pair
-    real log_low
+
+cdef struct FocalClasses:
+    ix count
+    int32_t at[SEGMENT]        # class
+    real p[SEGMENT]
+    real weight[SEGMENT]       # alpha_j y_j
+    real largest[SEGMENT]      # of its row, and so on
+    real rest[SEGMENT]
+    real rest_low[SEGMENT]
+    real whole[SEGMENT]
+    real whole_low[SEGMENT]
+    real cost[SEGMENT]
+    real slope[SEGMENT]        # h, q times the cost's derivative in q,
+    real own[SEGMENT]          # times 1 - q, or (1 - q)/q of probabilities
+    real share[SEGMENT]        # q, or 1 of probabilities
 
 
-cdef inline void focal_terms(const FocalRow* row, bint logits, ix n, const real* p, real* term, real* low) noexcept nogil:
-    cdef ix j
-    cdef real d
-    for j in range(n):
-        if logits:
-            d = p[j] - row.largest
-            term[j] = exp_pair(d, sum_tail(p[j], -row.largest, d), &low[j])
-        else:
-            term[j] = p[j]
-            low[j] = R(0)
+cdef inline void focal_row(FocalRow* row, real term, real rest, real rest_low, real largest) noexcept nogil:
+    """Of the largest term, and the sum of the others."""
+    row.largest = largest
+    row.rest, row.rest_low = rest, rest_low
+    row.whole = term + rest
+    row.whole_low = sum_tail(term, rest, row.whole) + rest_low
 
 
-cdef void focal_row(FocalRow* row, bint logits, ix K, const real* p) noexcept nogil:
-    cdef real term[SEGMENT]
-    cdef real low[SEGMENT]
-    cdef ix k = 0, m
-    cdef double rest = 0, tails = 0, t, top = 1
-    cdef real n, x
-    row.top = row_maximum(K, p)
-    row.largest = p[row.top]
-    while k < K:
-        m = min(K - k, <ix>SEGMENT)
-        focal_terms(row, logits, m, p + k, term, low)
-        if k <= row.top < k + m:
-            top = <double>term[row.top - k]
-            term[row.top - k] = R(0)
-        t = careful_sum(m, term, &x)
-        tails += tail_of_doubles(rest, t, rest + t) + (<double>x + lane_sum(m, low))
-        rest += t
-        k += m
-    if sizeof(real) == 4: row.rest, row.rest_low = rest + tails, R(0)
-    else: row.rest, row.rest_low = rest, R(tails)
-    t = top + row.rest
-    row.whole = R(t)
-    row.whole_low = low_part(t) + R(tail_of_doubles(top, row.rest, t)) + row.rest_low
-    n = R(0)
-    x = mantissa_less_1(row.whole, &n)
-    row.log_whole = log_of_1_plus_pair(x, n, row.whole_low/row.whole, &row.log_low)
-
-
-cdef double focal_segment(const Loss* loss, const FocalRow* row, bint logits, ix first, ix n, const real* p, const real* y, real shift,
-                          real* q, real* low, real* wrong, real* wrong_low, real* slope, double* slopes) noexcept nogil:
-    """Sum of alpha_j y_j (1-q_j)^gamma (-log q_j) over n classes from `first`; per class q, `wrong`, and `slope`, q times the
-    derivative in q, also summed.  Of probabilities q is clipped to [eps, 1-eps], and wrong is (1-q)/q; of logits it is 1-q."""
-    cdef real logs[SEGMENT]
-    cdef real logs_low[SEGMENT]
-    cdef real cost[SEGMENT]
-    cdef real weight[SEGMENT]
-    cdef real live[SEGMENT]                           # the weight, or 0 where the clip acts
-    cdef real chance[SEGMENT]                         # 1 - q, clipped
-    cdef Loss o = loss[0]
-    cdef FocalRow s = row[0]
-    cdef real least = epsilon(), most = R(1) - epsilon(), d, x, t, rate, rate_low, a, factor, factor_low, d_low
-    cdef bint focused = o.gamma >= R(1)
-    cdef int counts
-    cdef ix j, k = 0, m
-    focal_terms(row, logits, n, p, q, low)
-    for j in range(n):
-        d = s.whole - q[j]
-        wrong_low[j] = sum_tail(s.whole, -q[j], d) + (s.whole_low - low[j])
-        wrong[j] = d
-    if first <= s.top < first + n:
-        wrong[s.top - first] = R(s.rest)
-        wrong_low[s.top - first] = low_part(s.rest) + s.rest_low
-    for j in range(n):                                # quotients in pairs
-        d = wrong[j]
-        x = d/s.whole
-        wrong_low[j] = (((d - x*s.whole) - product_tail(x, s.whole, x*s.whole)) + (wrong_low[j] - x*s.whole_low))/s.whole
-        wrong[j] = x
-        d = q[j]
-        x = d/s.whole
-        low[j] = (((d - x*s.whole) - product_tail(x, s.whole, x*s.whole)) + (low[j] - x*s.whole_low))/s.whole
-        q[j] = x
-    if logits:
-        for j in range(n):
-            d = p[j] - s.largest
-            t = d - s.log_whole
-            logs_low[j] = sum_tail(d, -s.log_whole, t) + (sum_tail(p[j], -s.largest, d) - s.log_low)
-            logs[j] = t
-            weight[j] = target(&o, y[j], shift)
-            live[j] = weight[j]
-            chance[j] = wrong[j]
-    else:
-        for j in range(n):
-            x = clip(wrong[j], R(1) - most, R(1) - least)
-            a = log1p_of_sum(-x, choose(x == wrong[j], -wrong_low[j], R(0)))
-            d = clip(q[j], least, most)
-            t = log_plus(d, choose(d == q[j], low[j]/d, R(0)))
-            logs_low[j] = R(0)
-            logs[j] = choose(q[j] > R(0.5), a, t)
-            weight[j] = target(&o, y[j], shift)
-            live[j] = choose((q[j] < least) | (wrong[j] < R(1) - most), R(0), weight[j])
-            chance[j] = x
-            wrong_low[j] = choose(x == wrong[j], wrong_low[j], R(0))
-    if o.class_alpha:
-        for j in range(n):
-            weight[j] *= o.class_alpha[first + j]
-            live[j] *= o.class_alpha[first + j]
-    else:
-        for j in range(n):
-            weight[j] *= o.alpha
-            live[j] *= o.alpha
-    while k < n:                                      # most classes of a one-hot row have no weight, and are passed over
+cdef void gather(const Loss* o, const FocalRow* row, ix first, ix n, const real* p, const real* y, real shift,
+                 FocalClasses* c) noexcept nogil:
+    """Append those that have a weight of a row's n classes from `first` on."""
+    cdef bint all_ = o.smoothing != 0
+    cdef ix j, i = c.count, k = 0, m
+    while k < n:
+        if not all_ and k + STRETCH <= n and not any_but(STRETCH, y + k, R(0)):
+            k += STRETCH
+            continue
         m = min(n - k, <ix>LANES)
-        counts = 0
-        for j in range(k, k + m):
-            cost[j] = slope[j] = R(0)
-            counts |= (weight[j] != R(0)) | (logs[j] != logs[j])
-        for j in range(k, k + m if counts else k):
-            x = chance[j]
-            a = wrong_low[j]
-            factor = power_of_pair(x, a, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
-            d = choose(focused, fmadd(x, factor, fmadd(a, factor, x*factor_low)), factor)
-            t = weight[j]
-            cost[j] = choose((t == R(0)) & (logs[j] == logs[j]), R(0), -t*fmadd(d, logs[j], d*logs_low[j]))
-            d = q[j]*logs[j]
-            d_low = product_tail(q[j], logs[j], d) + fmadd(q[j], logs_low[j], low[j]*logs[j])
-            d_low = choose(q[j] == R(0), R(0), d_low)
-            d = choose(q[j] == R(0), R(0), d)
-            t = o.gamma*d                                         # gamma d - x in a pair
-            rate = t - x
-            rate_low = finite_sum_tail(t, -x, rate) + (product_tail(o.gamma, d, t) + fmadd(o.gamma, d_low, -a))
-            d = choose(x == R(0), R(-1), (d + d_low)/x)           # where q rounds to 1, the limit
-            rate = choose(focused, rate, fmadd(o.gamma, d, R(-1)))
-            rate_low = choose(focused, rate_low, R(0))
-            slope[j] = choose(live[j] == R(0), R(0), live[j]*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
+        if all_ or m < LANES or any_but(LANES, y + k, R(0)):
+            for j in range(k, k + m):
+                if all_ or y[j] != R(0):
+                    c.at[i] = <int32_t>(first + j)
+                    c.p[i] = p[j]
+                    c.weight[i] = target(o, y[j], shift)*(o.class_alpha[first + j] if o.class_alpha else o.alpha)
+                    c.largest[i] = row.largest
+                    c.rest[i], c.rest_low[i] = row.rest, row.rest_low
+                    c.whole[i], c.whole_low[i] = row.whole, row.whole_low
+                    i += 1
         k += m
-    if not logits:                                    # the gradient's (1-q)/q, corrected by the tails
-        for j in range(n):
-            x = wrong[j]/q[j]
-            wrong[j] = x + (wrong_low[j] - x*low[j])/q[j]
-    slopes[0] += lane_sum(n, slope)
-    return lane_sum(n, cost)
+    c.count = i
+
+
+cdef inline void focal_classes(const bint logits, const Loss* loss, FocalClasses* c) noexcept nogil:
+    """cost = alpha_j y_j (1-q_j)^gamma (-log q_j), and the slopes.  Of probabilities q is clipped to [eps, 1-eps]."""
+    cdef Loss o = loss[0]
+    cdef real least = epsilon(), most = R(1) - epsilon(), p, e, low, s, s_low, d, q, q_low, wrong, wrong_low, chance, chance_low
+    cdef real n, log_q, log_low, factor, factor_low, rate, rate_low, live, w, t, t_low, x
+    cdef bint focused = o.gamma >= R(1)
+    cdef ix j
+    for j in range(c.count):
+        p, s, s_low, w = c.p[j], c.whole[j], c.whole_low[j], c.weight[j]
+        live = w
+        d = p - c.largest[j]
+        t_low = sum_tail(p, -c.largest[j], d)
+        e = p
+        low = R(0)
+        if logits: e = exp_pair(d, t_low, &low)
+        wrong = s - e
+        wrong_low = sum_tail(s, -e, wrong) + (s_low - low)
+        wrong_low = choose(d == R(0), c.rest_low[j], wrong_low)   # the rest itself, exact in a pair
+        wrong = choose(d == R(0), c.rest[j], wrong)
+        wrong = quotient_pair(wrong, wrong_low, s, s_low, &wrong_low)
+        q = quotient_pair(e, low, s, s_low, &q_low)
+        chance, chance_low = wrong, wrong_low                     # 1 - q, clipped
+        if logits:                                                # d - log(whole)
+            n = R(0)
+            x = mantissa_less_1(s, &n)
+            x = log_of_1_plus_pair(x, n, s_low/s, &low)
+            log_q = d - x
+            log_low = sum_tail(d, -x, log_q) + (t_low - low)
+        else:
+            chance = clip(wrong, R(1) - most, R(1) - least)
+            chance_low = choose(chance == wrong, wrong_low, R(0))
+            x = clip(q, least, most)
+            t = log_plus(x, choose(x == q, q_low/x, R(0)))
+            log_q = choose(q > R(0.5), log1p_of_sum(-chance, -chance_low), t)
+            log_low = R(0)
+            live = choose((q < least) | (wrong < R(1) - most), R(0), w)
+        factor = power_of_pair(chance, chance_low, choose(focused, o.gamma - R(1), o.gamma), &factor_low)
+        t = choose(focused, fmadd(chance, factor, fmadd(chance_low, factor, chance*factor_low)), factor)
+        c.cost[j] = choose((w == R(0)) & (log_q == log_q), R(0), -w*fmadd(t, log_q, t*log_low))
+        t = q*log_q
+        t_low = product_tail(q, log_q, t) + fmadd(q, log_low, q_low*log_q)
+        t_low = choose(q == R(0), R(0), t_low)
+        t = choose(q == R(0), R(0), t)
+        if not focused:                                           # over 1 - q, with the limit where q rounds to 1
+            t = quotient_pair(t, t_low, chance, chance_low, &t_low)
+            t_low = choose(chance == R(0), R(0), t_low)
+            t = choose(chance == R(0), R(-1), t)
+            chance, chance_low = R(1), R(0)
+        x = o.gamma*t                                             # gamma t - chance in a pair
+        rate = x - chance
+        rate_low = finite_sum_tail(x, -chance, rate) + (product_tail(o.gamma, t, x) + fmadd(o.gamma, t_low, -chance_low))
+        t = choose(live == R(0), R(0), live*fmadd(factor, rate, fmadd(factor_low, rate, factor*rate_low)))
+        c.slope[j] = t
+        if logits:
+            c.own[j] = fmadd(t, wrong, t*wrong_low)
+            c.share[j] = q
+        else:
+            x = quotient_pair(wrong, wrong_low, q, q_low, &low)
+            c.own[j] = choose(t == R(0), R(0), fmadd(t, x, t*low))
+            c.share[j] = R(1)
+
+
+cdef void focal_piece(const Loss* loss, const FocalRow* row, ix rows, ix first, ix n, const real* p, const real* y, ix ld, real shift,
+                      FocalClasses* c, ix* last) noexcept nogil:
+    """Those of some rows, with their costs and slopes; the end of each row's among them."""
+    cdef ix i
+    c.count = 0
+    for i in range(rows):
+        gather(loss, &row[i], first, n, p + i*ld, y + i*ld, shift, c)
+        last[i] = c.count
+    if loss.kind == CATEGORICAL_FOCAL_FROM_LOGITS: focal_classes(True, loss, c)
+    else: focal_classes(False, loss, c)
 
 
 cdef void categorical_focal_rows(const Loss* loss, ix rows, ix K, const real* p, const real* y, ix ld, double scale,
                                  double* per_sample, real* gradient) noexcept nogil:
     """With h the slopes, the gradient in a logit z_j is h_j (1 - q_j) - q_j (sum of the other h), and in p_j that over p_j."""
     cdef bint logits = loss.kind == CATEGORICAL_FOCAL_FROM_LOGITS
-    cdef real q[SEGMENT]
-    cdef real q_low[SEGMENT]
-    cdef real wrong[SEGMENT]
-    cdef real wrong_low[SEGMENT]
-    cdef real slope[SEGMENT]
-    cdef FocalRow row
-    cdef ix r, j, k, m
-    cdef double slopes, unused = 0
-    cdef real shift = R(loss.smoothing/<double>K), total, c, c_low, t
+    cdef Terms terms[ROW_BLOCK]
+    cdef FocalRow row[ROW_BLOCK]
+    cdef FocalClasses found
+    cdef ix last[ROW_BLOCK]
+    cdef double slopes[ROW_BLOCK]
+    cdef double whole[ROW_BLOCK]                   # sum of the terms
+    cdef ix r = 0, i, j, k, n, m, c
+    cdef real shift = R(loss.smoothing/<double>K), x, low
+    cdef double t, u
     cdef const real* pr
-    cdef const real* yr
     cdef real* g
-    for r in range(rows):
-        pr = p + r*ld
-        yr = y + r*ld
-        g = gradient + r*ld
-        focal_row(&row, logits, K, pr)
-        per_sample[r] = 0
-        slopes = 0
-        k = 0
-        while k < K:
-            m = min(K - k, <ix>SEGMENT)
-            per_sample[r] += focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, q_low, wrong, wrong_low, slope, &slopes)
-            k += m
-        total = R(slopes)
-        c = R(scale)
-        c_low = R(0)
-        if not logits:                                # scale/whole, in a pair
-            t = R(scale)
-            c = t/row.whole
-            c_low = (((t - c*row.whole) - product_tail(c, row.whole, c*row.whole)) - c*row.whole_low)/row.whole
-        k = 0
-        while k < K:
-            m = min(K - k, <ix>SEGMENT)
-            if K > SEGMENT: focal_segment(loss, &row, logits, k, m, pr + k, yr + k, shift, q, q_low, wrong, wrong_low, slope, &unused)
+    while r < rows:
+        n = rows_at_once(rows - r, ld)
+        if logits: exponentials(True, n, K, p + r*ld, y + r*ld, ld, gradient + r*ld, terms)
+        for i in range(n):
+            pr = p + (r + i)*ld
             if logits:
-                for j in range(m):
-                    t = total - slope[j]
-                    g[k + j] = c*(fmadd(slope[j], wrong[j], slope[j]*wrong_low[j]) - fmadd(t, q[j], t*q_low[j]))
+                j = terms[i].top
+                x, t = gradient[(r + i)*ld + j], terms[i].rest
+                low = low_part(t) + terms[i].rest_low
+                u = <double>x + (t + (<double>terms[i].rest_low + <double>terms[i].top_low))
+                x = quotient_pair(R(t), low, x, terms[i].top_low, &low)
+                focal_row(&row[i], R(1), x, low, pr[j])
             else:
-                for j in range(m):
-                    t = choose(slope[j] == R(0), R(0), slope[j]*wrong[j]) - (total - slope[j])
-                    g[k + j] = fmadd(c, t, c_low*t)
+                j = row_maximum(K, pr)
+                t = sum_of_others(K, pr, j, &low)
+                u = <double>pr[j] + t
+                focal_row(&row[i], pr[j], R(t), low_part(t) + low, pr[j])
+            whole[i] = u
+            per_sample[r + i] = slopes[i] = 0*(u/u)               # NaN where q is
+        k = 0
+        while k < K:                               # at once, but for a very long row
+            m = min(K - k, <ix>SEGMENT)
+            focal_piece(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
+            c = 0
+            for i in range(n):
+                while c < last[i]:
+                    per_sample[r + i] += <double>found.cost[c]
+                    slopes[i] += <double>found.slope[c]
+                    c += 1
             k += m
+        for i in range(n):
+            g = gradient + (r + i)*ld
+            x = R(-scale*slopes[i]/whole[i])
+            if logits:
+                for j in range(K): g[j] *= x
+            else:
+                for j in range(K): g[j] = x
+        k = 0
+        while k < K:
+            m = min(K - k, <ix>SEGMENT)
+            if m < K: focal_piece(loss, row, n, k, m, p + r*ld + k, y + r*ld + k, ld, shift, &found, last)
+            c = 0
+            for i in range(n):
+                t = scale if logits else scale/whole[i]
+                while c < last[i]:
+                    u = slopes[i] - <double>found.slope[c]
+                    gradient[(r + i)*ld + found.at[c]] = R(t*(<double>found.own[c] - u*<double>found.share[c]))
+                    c += 1
+            k += m
+        r += n
 
 
 # ---- others --------------------------------------------------------------------------------------------------------------

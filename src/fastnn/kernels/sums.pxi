@@ -160,3 +160,19 @@ cdef inline double pairs_sum(int n, const real* high, const real* low, real* tai
     t = s + rest
     tail[0] = (s - t) + rest
     return <double>t
+
+
+cdef inline bint any_but(ix n, const real* x, real v) noexcept nogil:
+    """Whether an element of x[0..n) is another than v."""
+    cdef ix i
+    cdef int found = 0
+    for i in range(n): found |= x[i] != v
+    return found != 0
+
+
+cdef inline bint holds(ix n, const real* x, real v) noexcept nogil:
+    """Whether an element of x[0..n) is v."""
+    cdef ix i
+    cdef int found = 0
+    for i in range(n): found |= x[i] == v
+    return found != 0
