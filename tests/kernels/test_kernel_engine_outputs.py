@@ -36,6 +36,7 @@ def test_train(case: tuple[str, str, int], batch: int, dtype: str, threads: int)
     x, y = data(case[2], dtype)
     ours, by_hand = model(*case, dtype), model(*case, dtype)
     steps, outputs = -(-len(x) // batch), np.full((len(x), case[2]), np.nan, dtype)
+    orders = []
     for first, count in ((0, 2), (2, steps - 2)) if steps > 2 else ((0, steps),):
         part = outputs[first * batch : (first + count) * batch]
 
@@ -44,7 +45,8 @@ def test_train(case: tuple[str, str, int], batch: int, dtype: str, threads: int)
             engine.train(batch, (3, 0), first, count, np.array([0.1]), first, threads, None, part)
             return engine.order.copy()
 
-        order = ours._work(train, x, y)
+        orders.append(ours._work(train, x, y))
+    order = np.concatenate(orders)
     assert sorted(order) == list(range(len(x)))
     for step in range(steps):
         rows = order[step * batch : (step + 1) * batch]

@@ -34,7 +34,8 @@ cdef struct Call:
     ix first_step
     ix steps
     ix samples
-    const ix* order
+    const ix* order            # of the samples from `origin` on; NULL for their own, and origin 0
+    ix origin
     const double* rates        # one for each step, or a single one
     ix rate_stride
     int64_t iterations         # updates made before first_step
@@ -71,8 +72,7 @@ cdef class Engine(Network):
     cdef tuple optimizer_arrays    # and the state that it points to
     cdef Pieces by_norm            # where the gradients' norms are asked for
     cdef object norm_sums
-    cdef object order_array
-    cdef bint drawn                # it is of the last call
+    cdef readonly object order     # of the samples that train() was last called for, (samples,); None for their own
     cdef bint backward_done        # the buffers hold a backward pass
     cdef object progress
     cdef object raised
@@ -314,7 +314,7 @@ cdef class Engine(Network):
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
         cdef double scale
-        cdef ix s, c, r0, r1, rows, start, n_out = self.layers[self.n_layers - 1].n_out
+        cdef ix s, c, r0, r1, rows, start, place, n_out = self.layers[self.n_layers - 1].n_out
         cdef ix chunk = MAX_ROWS if self.whole else self.chunk
         cdef bint last
         cdef Pass p
@@ -325,13 +325,14 @@ cdef class Engine(Network):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
             if call.train: self.set_rates(call, s, &step.rates)
-            scale = 1.0/<double>self.counted(call.order, start, step.rows)
+            place = start - call.origin
+            scale = 1.0/<double>self.counted(call.order, place, step.rows)
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, chunk)
                 r0 = share(rows, member, members, MR)
                 r1 = share(rows, member + 1, members, MR)
-                if r1 > r0: self.gather(call.order, start + c, r0, r1)
+                if r1 > r0: self.gather(call.order, place + c, r0, r1)
                 p.first_row, p.step = c, <uint32_t>(call.iterations + s - call.first_step)
                 if self.forward(0, rows, &p, member, members, call, work): return
                 if call.predictions and r1 > r0:
@@ -462,10 +463,12 @@ cdef class Engine(Network):
         call.rate_stride = 1 if learning_rates.size > 1 else 0
         self.forward_rows = self.steps_done = 0
         self.reserve(max(self.rows_at_once(min(batch_size, self.samples)), <ix>2), threads)      # two: see train_single
-        call.order = self.draw_order(order_key)
-        if outputs is not None:
-            last = min((first_step + steps)*batch_size, self.samples)
-            call.predictions = self.room_for_outputs(outputs, last - first_step*batch_size)
+        cdef ix first = first_step*batch_size, last = min((first_step + steps)*batch_size, self.samples)
+        self.order = None
+        if order_key is not None:
+            self.order = draw_order(self.samples, order_key[0], order_key[1], first, last)
+            call.order, call.origin = <const ix*>cnp.PyArray_DATA(self.order), first
+        if outputs is not None: call.predictions = self.room_for_outputs(outputs, last - first)
         self.progress = progress
         try:
             self.run(train_member, &call, threads)
@@ -481,24 +484,6 @@ cdef class Engine(Network):
         if cnp.PyArray_SIZE(outputs) != samples*n_out:
             raise ValueError(f"outputs has {outputs.size} elements, expected {samples} times {n_out}")
         return <real*>writable(outputs, "outputs")
-
-    @property
-    def order(self):
-        """The order of the samples that train() last drew, or None for the data's own."""
-        return self.order_array if self.drawn else None
-
-    cdef const ix* draw_order(self, order_key) except? NULL:
-        cdef uint64_t seed
-        cdef uint32_t epoch
-        cdef ix* order
-        cdef ix n = self.samples
-        self.drawn = order_key is not None
-        if not self.drawn: return NULL
-        seed, epoch = order_key
-        if self.order_array is None or self.order_array.size != n: self.order_array = np.empty(n, np.intp)
-        order = <ix*>cnp.PyArray_DATA(self.order_array)
-        with nogil: permutation(n, seed, epoch, order)
-        return order
 
     cdef inline ix rows_at_once(self, ix batch) noexcept nogil:
         return batch if self.whole else min(batch, self.chunk)

@@ -168,7 +168,7 @@ class Compiled(Persistent):
                 )
             finally:
                 optimizer.steps += engine.steps_done
-            return result, engine.order[rows] if which and piece.order is not None else rows
+            return result, rows if engine.order is None else engine.order
 
         (total, hits, bad), trained = self._work(train, piece.x, piece.y, piece.w)
         y = piece.y[trained] if which else piece.y

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..kernels import core
 _PIECE_BYTES = 1 << 24  # of a mapped file's rows that are copied out at once
 _BLOCK = 1 << 21  # of a mapped file: what reading one byte may make resident, where the system keeps it in large pages
 _BLOCKS = 32  # to read from, before they are given back
+_ORDER = core("float32").ORDER_KEPT  # samples whose order is known at once, at most
 
 Rows: TypeAlias = "slice | np.ndarray"
 Weigh: TypeAlias = "Callable[[Any, np.ndarray | None], np.ndarray | None]"  # targets and weights to weights
@@ -188,15 +190,29 @@ class Arrays:
             count = min(of_a_pass - first, end - begin)
             begin += count
             if batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
-                yield Piece(*self.whole(), batch, count, first, None if seed is None else (seed, number))
+                key = None if seed is None else (seed, number)
+                at_once = max(_ORDER // batch, 1) if key and self.samples > _ORDER else count
+                for step in range(first, first + count, at_once):
+                    yield Piece(*self.whole(), batch, min(at_once, first + count - step), step, key)
                 continue
             at_once = batch * max((limit or batch) // batch, 1)
-            drawn = None if seed is None else core("float32").draw_permutation(self.samples, seed, number)
             last = min((first + count) * batch, self.samples)
+            order = None if seed is None else _Order(self.samples, seed, number)
             for start in range(first * batch, last, at_once):
                 rows = slice(start, min(start + at_once, last))
-                x, y, w = self.take(rows if drawn is None else drawn[rows])
+                x, y, w = self.take(order[rows] if order else rows)
                 yield Piece(x, y, w, batch, -(-len(x) // batch))
+
+
+class _Order:
+    """The order of an epoch's samples, of which no more than some places are kept."""
+
+    def __init__(self, samples: int, seed: int, number: int) -> None:
+        self._part: Callable[..., np.ndarray] = partial(core("float32").draw_permutation, samples, seed, number)
+        self._kept = self._part() if samples <= _ORDER else None
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self._part(rows.start, rows.stop) if self._kept is None else self._kept[rows]
 
 
 def _rows(part: Any, rows: Rows) -> Any:

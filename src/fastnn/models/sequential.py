@@ -158,9 +158,9 @@ class Sequential(Compiled):
         ----------
         x : array_like (N, in), or iterable of batches
             Arrays and data frames are converted to the model's dtype once; no copy where they have it.  Of a memory map
-            rows are read some steps at a time, and converted then: memory does not grow with the file, but for 8 bytes
-            a sample where it is shuffled.  An iterable, such as a list, a generator or a data loader, gives batches
-            ``(x, y)`` or ``(x, y, sample_weight)``, each of which is a step; it is gone through once an epoch.
+            rows are read some steps at a time, and converted then: memory does not grow with the file.  An iterable,
+            such as a list, a generator or a data loader, gives batches ``(x, y)`` or ``(x, y, sample_weight)``, each of
+            which is a step; it is gone through once an epoch.
         y : array_like (N, out), or integer labels (N,) for sparse losses; (N,) means (N, 1)
             None where x is an iterable.
         batch_size : int or "full", optional
@@ -414,18 +414,25 @@ class Sequential(Compiled):
             feed = feed.cut(slice(0, steps * size))
         observers.set_params({"epochs": 1, "steps": feed.steps(size), "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
-        began, outputs = time.monotonic(), []
+        began, parts = time.monotonic(), []
+        result = None if feed.samples is None else self._outputs_of(feed.samples)
+        done = 0
         observers.on_predict_begin()
         # Without a size that somebody asked for, or is told of, a call takes as much as it can.
         by_batch = observers.wants_predict_batches
         for batch, piece in enumerate(feed.pieces(size, size if by_batch or batch_size is not None else None)):
             if by_batch:
                 observers.on_predict_batch_begin(batch)
-            outputs.append(super().predict(piece.x))
+            outputs = super().predict(piece.x)
+            if result is None:
+                parts.append(outputs)
+            else:
+                result[done : done + len(outputs)] = outputs
+                done += len(outputs)
             if by_batch:
-                observers.on_predict_batch_end(batch, {"outputs": outputs[-1]})
+                observers.on_predict_batch_end(batch, {"outputs": outputs})
         observers.on_predict_end()
-        result = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        result = np.concatenate(parts) if result is None else result
         if verbose:
             print(f"{len(result)} samples - {callbacks_.format_seconds(time.monotonic() - began)}")
         return result
