@@ -163,6 +163,7 @@ def peak():  # not of getrusage, which begins with that of the process that star
     return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
 
 path, rows, columns, dtype = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+batch_size = "full" if sys.argv[5] == "full" else int(sys.argv[5])
 with open(path, "wb") as file:  # written, not sparse: the system then keeps it in large pages
     for _ in range(rows * columns * np.dtype(dtype).itemsize >> 25):
         file.write(bytes(1 << 25))
@@ -172,7 +173,7 @@ model = fastnn.Sequential([layers.Input((columns,)), layers.Dense(4, "relu"), la
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(np.zeros((300, columns)), y[:300], verbose=0)
 before = peak()
-model.fit(x, y, batch_size=256, validation_split=0.25, verbose=0)
+model.fit(x, y, batch_size=batch_size, validation_split=0.25, verbose=0)
 model.evaluate(x, y)
 trained = peak()
 model.predict(x)
@@ -180,15 +181,78 @@ print(trained - before, peak() - before)
 """
 
 
-@pytest.mark.parametrize(("columns", "dtype"), [(1024, "float32"), (512, "float64"), (64, "float32"), (4, "float32")])
-def test_memory_does_not_grow_with_the_file(columns: int, dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("columns", "dtype", "batch_size"),
+    [(1024, "float32", "256"), (512, "float64", "256"), (64, "float32", "full"), (4, "float32", "256")],
+)
+def test_memory_does_not_grow_with_the_file(columns: int, dtype: str, batch_size: str, tmp_path: Path) -> None:
     """Resident pages of the file count, as they do for those who limit a process's memory."""
     rows = min((256 << 20) // columns // np.dtype(dtype).itemsize, 1 << 23)
-    command = [sys.executable, "-c", MEMORY, str(tmp_path / "x"), str(rows), str(columns), dtype]
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "x"), str(rows), str(columns), dtype, batch_size]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     training, predicting = map(float, result.stdout.split())
     assert training < 128  # MiB, of 256, or of 128 with an order of 64
     assert predicting < 128 + 1.1 * 2 * 4 * rows / 2**20  # with all outputs
+
+
+MANY_X, MANY_Y = RNG.standard_normal((3001, 5)), RNG.integers(0, 3, 3001)
+
+
+def make_in_parts(**compiled: Any) -> Sequential:
+    stack = [Dense(60, "tanh", kernel_regularizer="l2"), Dropout(0.25), Dense(3, "softmax")]
+    model = Sequential([Input((5,)), *stack], seed=4)
+    model.compile(loss="sparse_categorical_crossentropy", **compiled)
+    return model
+
+
+@pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize("batch_size", [1500, "full"])
+def test_a_step_of_more_than_memory_should_hold_has_the_same_bits(
+    kind: str, batch_size: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = MAPS[kind](MANY_X)
+    file = mapped(tmp_path, "x", x)
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    clipping = {"class_name": "SGD", "config": {"learning_rate": 0.1, "global_clipnorm": 0.01}}
+    for optimizer, names in (("adam", []), (clipping, ["sparse_top_k_categorical_accuracy"])):
+        model, twin = (make_in_parts(optimizer=optimizer, metrics=names) for _ in range(2))
+        model._engine = counting = Counting(model._engine)
+        seen: list[Any] = []
+        hooks = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs, seen=seen: seen.append(batch))
+        how: dict[str, Any] = {"batch_size": batch_size, "epochs": 2, "verbose": 0, "class_weight": {1: 2.0}}
+        history = model.fit(file, MANY_Y, callbacks=hooks, **how).history
+        near(history, twin.fit(x, MANY_Y, **how).history)
+        assert same(model, twin)
+        assert model.optimizer is not None
+        assert seen == ([0, 0] if batch_size == "full" else [0, 1, 2] * 2)
+        assert counting.calls[0] > len(seen)
+
+
+def test_a_layer_that_needs_the_whole_step_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 1000)
+    model, twin = make(), make()
+    model.fit(mapped(tmp_path, "x", MANY_X), MANY_Y, "full", verbose=0)
+    twin.fit(MANY_X, MANY_Y, "full", verbose=0)
+    assert same(model, twin)
+
+
+def test_hooks_see_whole_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = mapped(tmp_path, "x", MANY_X)
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    model = make()
+    seen: list[Any] = []
+    hooks = callbacks.LambdaCallback(
+        on_test_batch_end=lambda batch, logs: seen.append(batch),
+        on_predict_batch_end=lambda batch, logs: seen.append((batch, logs["outputs"])),
+    )
+    loss = model.evaluate(file, MANY_Y, batch_size=1600, callbacks=hooks)
+    assert loss == pytest.approx(model.evaluate(MANY_X, MANY_Y), rel=1e-12)
+    expected = model.predict(MANY_X)
+    np.testing.assert_array_equal(model.predict(file, batch_size=1600, callbacks=hooks), expected)
+    assert seen[:2] == [0, 1]
+    assert [batch for batch, _ in seen[2:]] == [0, 1]
+    np.testing.assert_array_equal(np.concatenate([outputs for _, outputs in seen[2:]]), expected)
+    assert len(seen[2][1]) == 1600
 
 
 LONG = 2**20 + 3000  # more samples than there is an order of at once

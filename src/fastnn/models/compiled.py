@@ -164,8 +164,9 @@ class Compiled(Persistent):
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:
                 result: tuple[float, float, int] = engine.train(
-                    piece.batch, piece.order, piece.first, piece.steps, rates, before, n_threads, progress, outputs
-                )
+                    piece.batch, piece.order, piece.first, piece.steps, rates, before, n_threads, progress, outputs,
+                    piece.part,
+                )  # fmt: skip
             finally:
                 optimizer.steps += engine.steps_done
             return result, rows if engine.order is None else engine.order

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,6 +48,17 @@ class Piece(NamedTuple):
     steps: int
     first: int = 0  # the step to begin with
     order: tuple[int, int] | None = None  # what the engine draws the samples' order from
+    part: tuple[int, int] | None = None  # of a step that is too long: samples of it before these, and all
+
+    @property
+    def begins(self) -> bool:
+        """Whether a step begins with it."""
+        return self.part is None or self.part[0] == 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether a step ends with it."""
+        return self.part is None or self.part[0] + len(self.x) == self.part[1]
 
 
 class _Mapped:
@@ -162,7 +173,13 @@ class Arrays:
         return self.samples if batch is None else min(batch, self.samples)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        chunk: int | None = None,
     ) -> Iterator[Piece]:
         """The steps of an epoch.
 
@@ -171,7 +188,8 @@ class Arrays:
         batch : int
             Samples of a step.
         limit : int, optional
-            Samples of a piece, at most, unless a step has more.
+            Samples of a piece, at most, unless a step has more.  Of a mapped file no more are taken than memory
+            should be spent on.
         steps : int, optional
             Of an epoch, which goes on where the one before it stopped, and begins again where the samples end; by
             default a pass over all samples.
@@ -179,40 +197,61 @@ class Arrays:
             How many were before it.
         seed : int, optional
             What the orders of the samples are drawn from; by default they stay in their own.
+        chunk : int, optional
+            A step of more samples than fit may come in parts of a multiple of so many.
         """
         of_a_pass = self.steps(batch)
         begin = epoch * (steps or of_a_pass)
         end = begin + (steps or of_a_pass)
+        room = limit or self.samples
         if self._mapped:
-            limit = min(limit or self.samples, max(_PIECE_BYTES // (8 * self.features), 1))
+            room = min(room, max(_PIECE_BYTES // (8 * self.features), 1))
         while begin < end:
             number, first = divmod(begin, of_a_pass)
             count = min(of_a_pass - first, end - begin)
             begin += count
-            if batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
+            last = min((first + count) * batch, self.samples)
+            order = None if seed is None else _Order(self.samples, seed, number)
+            if self._mapped and chunk is not None and min(batch, self.samples) > room:
+                yield from self._in_parts(first * batch, last, batch, chunk * max(room // chunk, 1), order)
+            elif batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
                 key = None if seed is None else (seed, number)
                 at_once = max(_ORDER // batch, 1) if key and self.samples > _ORDER else count
                 for step in range(first, first + count, at_once):
                     yield Piece(*self.whole(), batch, min(at_once, first + count - step), step, key)
-                continue
-            at_once = batch * max((limit or batch) // batch, 1)
-            last = min((first + count) * batch, self.samples)
-            order = None if seed is None else _Order(self.samples, seed, number)
-            for start in range(first * batch, last, at_once):
-                rows = slice(start, min(start + at_once, last))
-                x, y, w = self.take(order[rows] if order else rows)
-                yield Piece(x, y, w, batch, -(-len(x) // batch))
+            else:
+                at_once = batch * max(room // batch, 1)
+                for start in range(first * batch, last, at_once):
+                    x, y, w = self._ordered(order, start, min(start + at_once, last))
+                    yield Piece(x, y, w, batch, -(-len(x) // batch))
+
+    def _in_parts(self, first: int, last: int, batch: int, at_once: int, order: _Order | None) -> Iterator[Piece]:
+        """Steps of more samples than are copied out at once."""
+        for begin in range(first, last, batch):
+            end = min(begin + batch, last)
+            for start in range(begin, end, at_once):
+                x, y, w = self._ordered(order, start, min(start + at_once, end))
+                yield Piece(x, y, w, batch, 1, part=(start - begin, end - begin))
+
+    def _ordered(self, order: _Order | None, start: int, stop: int) -> tuple[np.ndarray, Any, np.ndarray | None]:
+        """What is at some places of an epoch."""
+        rows = slice(start, stop)
+        return self.take(order[rows] if order else rows)
 
 
 class _Order:
     """The order of an epoch's samples, of which no more than some places are kept."""
 
     def __init__(self, samples: int, seed: int, number: int) -> None:
-        self._part: Callable[..., np.ndarray] = partial(core("float32").draw_permutation, samples, seed, number)
-        self._kept = self._part() if samples <= _ORDER else None
+        self._draw: Callable[..., np.ndarray] = partial(core("float32").draw_permutation, samples, seed, number)
+        self._short = samples <= _ORDER
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        return self._part(rows.start, rows.stop) if self._kept is None else self._kept[rows]
+        return self._whole[rows] if self._short else self._draw(rows.start, rows.stop)
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return self._draw()
 
 
 def _rows(part: Any, rows: Rows) -> Any:
@@ -304,7 +343,13 @@ class Batches:
         return Piece(x, y, self._weigh(y, w) if self._weigh else w, len(x), 1)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        chunk: int | None = None,
     ) -> Iterator[Piece]:
         """The batches of an epoch, as they come."""
         done = 0

@@ -260,7 +260,8 @@ class Sequential(Compiled):
                     )
                 limit = self._limit(size, observers.wants_train_batches)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
-                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
+                chunk = self._engine.chunk if self._engine.in_parts else None
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, chunk)
                 bad = self._epoch(pieces, observers, size, n_threads)
                 self._epochs_trained += 1
                 logs = self._measures.logs()
@@ -299,15 +300,15 @@ class Sequential(Compiled):
             first = piece.first  # the engine counts from there
             if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
                 progress(first)
-            if by_batch:
+            if by_batch and piece.begins:
                 observers.on_train_batch_begin(done)
             if piece.batch != batch:  # of an iterable
                 batch, n_threads = piece.batch, self._threads(piece.batch)
             first_bad = self._train(piece, progress, n_threads)
             if first_bad >= 0 > bad:
                 bad = done + first_bad - first
-            done += piece.steps
-            if by_batch:
+            done += piece.steps if piece.ends else 0
+            if by_batch and piece.ends:
                 observers.on_train_batch_end(done - 1, self._measures.logs())
                 if self.stop_training:
                     break
@@ -366,12 +367,14 @@ class Sequential(Compiled):
         observers.on_test_begin()
         self._measures.reset()
         # Of arrays the steps are cut off already; of batches they are counted by the feed.
-        for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch))):
-            if by_batch:
+        batch = 0
+        for piece in feed.pieces(size, self._limit(size, by_batch), chunk=1):
+            if by_batch and piece.begins:
                 observers.on_test_batch_begin(batch)
             self._test(piece, self._threads(len(piece.x), passes=1))
-            if by_batch:
+            if by_batch and piece.ends:
                 observers.on_test_batch_end(batch, self._measures.logs())
+            batch += piece.ends
         logs = self._measures.logs()
         observers.on_test_end(logs)
         return logs
@@ -416,12 +419,12 @@ class Sequential(Compiled):
         observers.set_model(self)
         began, parts = time.monotonic(), []
         result = None if feed.samples is None else self._outputs_of(feed.samples)
-        done = 0
+        batch = done = 0
         observers.on_predict_begin()
         # Without a size that somebody asked for, or is told of, a call takes as much as it can.
         by_batch = observers.wants_predict_batches
-        for batch, piece in enumerate(feed.pieces(size, size if by_batch or batch_size is not None else None)):
-            if by_batch:
+        for piece in feed.pieces(size, size if by_batch or batch_size is not None else None, chunk=1):
+            if by_batch and piece.begins:
                 observers.on_predict_batch_begin(batch)
             outputs = super().predict(piece.x)
             if result is None:
@@ -429,8 +432,10 @@ class Sequential(Compiled):
             else:
                 result[done : done + len(outputs)] = outputs
                 done += len(outputs)
-            if by_batch:
+                outputs = result[done - (piece.part[0] if piece.part else 0) - len(outputs) : done]
+            if by_batch and piece.ends:
                 observers.on_predict_batch_end(batch, {"outputs": outputs})
+            batch += piece.ends
         observers.on_predict_end()
         result = np.concatenate(parts) if result is None else result
         if verbose:

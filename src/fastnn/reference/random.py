@@ -52,8 +52,8 @@ def philox4x32(counter: npt.NDArray[np.uint32], key: npt.NDArray[np.uint32]) -> 
 def permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Return a random order of 0 ... n - 1, a function of (n, seed, epoch) alone.
 
-    Up to 2**20 rows it is that of `fisher_yates`, and all orders are equally likely; of more, that of `feistel`, where a
-    part of the order can be had without the rest.
+    Up to 2**20 rows it is that of `fisher_yates`, and all orders are equally likely; of more, that of `feistel`,
+    where a part of the order can be had without the rest.
 
     Parameters
     ----------
