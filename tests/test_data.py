@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy import sparse
 
 from fastnn import Sequential, callbacks, losses, metrics, optimizers
 from fastnn.layers import BatchNormalization, Dense, Dropout, Input
@@ -564,6 +565,69 @@ def test_a_column_of_text_is_named(frame: Any) -> None:
     x = frame({"a": np.arange(3), "city": ["Rome", "1", "2"]})
     with pytest.raises(TypeError, match=r"x has the column 'city' of type .*, expected columns of real numbers"):
         Sequential([Dense(1)]).predict(x)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
+@pytest.mark.parametrize("batch_size", [16, "full"])
+def test_a_sparse_matrix_gives_the_bits_of_the_array(
+    kind: Any, batch_size: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = np.where(X > 0.8, X, 0)
+    x = kind(dense)
+    how: dict[str, Any] = {"batch_size": batch_size, "epochs": 2, "verbose": 0, "class_weight": {1: 2.0}}
+    model, twin = make(metrics=["accuracy"]), make(metrics=["accuracy"])
+    largest = 0
+
+    def toarray(self: Any, *arguments: Any) -> np.ndarray:
+        nonlocal largest
+        largest = max(largest, self.shape[0])
+        return as_it_was(self, *arguments)
+
+    as_it_was = type(x.tocsr()).toarray
+    monkeypatch.setattr(type(x.tocsr()), "toarray", toarray)
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 20)
+    near(model.fit(x, Y, validation_split=0.2, **how).history, twin.fit(dense, Y, validation_split=0.2, **how).history)
+    near(
+        model.fit(x, Y, validation_data=(x, Y), **how).history,
+        twin.fit(dense, Y, validation_data=(dense, Y), **how).history,
+    )
+    assert same(model, twin)
+    assert model.evaluate(x, Y) == pytest.approx(twin.evaluate(dense, Y), rel=1e-12)
+    np.testing.assert_array_equal(model.predict(x), twin.predict(dense))
+    assert largest <= (103 if batch_size == "full" else 20)  # batch normalization has the whole batch
+
+
+def test_what_is_wrong_with_a_sparse_matrix() -> None:
+    x = sparse.csr_array(X)
+    with pytest.raises(ValueError, match=r"x has shape \(\d+, 4\), expected \(samples, 5\)"):
+        make().fit(x[:, :4], Y, verbose=0)
+    with pytest.raises(ValueError, match="y has 102 samples, expected 103"):
+        make().fit(x, Y[:102], verbose=0)
+    with pytest.raises(TypeError, match=r"x is a csr_array, which toarray\(\) makes an array, expected real numbers"):
+        make().train_on_batch(x, Y)
+
+
+WHAT_IS_NO_ARRAY: list[tuple[Any, str]] = [
+    (pl.DataFrame({"a": [1.0]}).lazy(), "x is a LazyFrame, expected real numbers"),
+    (Path("x.npy"), "x is a PosixPath, expected real numbers"),
+    ({"a": X}, "x is a dict, expected real numbers"),
+    ((row for row in X), "x is a generator, expected real numbers"),
+    (np.array([[1, "a"]], object), "x has dtype object, with 'a' in it, expected real numbers"),
+    (X.astype(str), "x has dtype <U32, expected real numbers"),
+    (X.astype("M8[s]"), r"x has dtype datetime64\[s\], expected real numbers"),
+]
+
+
+@pytest.mark.parametrize(("x", "message"), WHAT_IS_NO_ARRAY, ids=[message for _, message in WHAT_IS_NO_ARRAY])
+def test_what_is_no_array_is_named(x: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make().evaluate(x, Y)
+
+
+def test_memory_of_others_is_an_array() -> None:
+    model = make()
+    x = np.ascontiguousarray(X, np.float32)
+    np.testing.assert_array_equal(model.predict(memoryview(x)), model.predict(x))
 
 
 # ---- what the quick path costs ---------------------------------------------------------------------------------------

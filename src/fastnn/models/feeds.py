@@ -11,7 +11,7 @@ import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -64,20 +64,21 @@ class Piece(NamedTuple):
 class _Mapped:
     """Rows in a mapped file, raw, and how they are checked."""
 
-    def __init__(self, value: np.ndarray, check: Callable[[Any, int], Any]) -> None:
+    def __init__(self, value: Any, check: Callable[[Any, int], Any]) -> None:
         self.value, self._check = value, check
 
     def __len__(self) -> int:
-        return len(self.value)
+        rows: int = self.value.shape[0]
+        return rows
 
     def __getitem__(self, rows: Rows) -> Any:
         """Some rows, as the engine takes them."""
         raw = _read(self.value, rows)
         return self._check(raw, len(raw))
 
-    def cut(self, rows: slice) -> _Mapped:
+    def cut(self, rows: slice) -> Self:
         """Some rows, still in the file."""
-        return _Mapped(self.value[rows], self._check)
+        return type(self)(self.value[rows], self._check)
 
     def whole(self) -> Any:
         """All rows, as the engine takes them: where they lie, if that is possible."""
@@ -89,6 +90,17 @@ class _Mapped:
             self._check(self.value[:0], rows)
         for start in range(0, rows, _piece_rows(self.value)):
             self[start : start + _piece_rows(self.value)]
+
+
+class _Sparse(_Mapped):
+    """Rows of a sparse matrix of SciPy, which become dense as they are taken."""
+
+    def __getitem__(self, rows: Rows) -> Any:
+        raw = self.value[rows].toarray()
+        return self._check(raw, len(raw))
+
+    def whole(self) -> Any:
+        return self[:]
 
 
 class Arrays:
@@ -108,7 +120,7 @@ class Arrays:
 
     def __init__(self, x: Any, y: Any, w: Any, checks: Checks, prefix: str = "") -> None:
         self._weigh: Weigh | None = None
-        if not (is_mapped(x) or is_mapped(y) or is_mapped(w)):
+        if not (is_mapped(x) or is_mapped(y) or is_mapped(w) or is_sparse(x)):
             x = checks.x(x, f"{prefix}x")
             y = checks.y(y, f"{prefix}y", len(x)) if checks.y else None
             self._keep((x, y, checks.w(w, f"{prefix}sample_weight", len(x))))
@@ -124,6 +136,9 @@ class Arrays:
         if is_mapped(x):  # of which no value can be wrong, and all would have to be read
             checks.x(x[:1], f"{prefix}x")
             x = _Mapped(x, lambda v, _: checks.x(v, f"{prefix}x"))
+        elif is_sparse(x):
+            x = _Sparse(x.tocsr(), lambda v, _: checks.x(v, f"{prefix}x"))
+            x[:1]  # for what is wrong with all
         else:
             x = checks.x(x, f"{prefix}x")
         y = column(y, len(x), lambda v, rows: checks.y(v, f"{prefix}y", rows) if checks.y else None)
@@ -133,7 +148,7 @@ class Arrays:
         x = parts[0].value if isinstance(parts[0], _Mapped) else parts[0]
         self._parts = parts
         self._mapped = any(isinstance(part, _Mapped) for part in parts)
-        self.samples: int = len(x)
+        self.samples: int = x.shape[0]
         self.features: int = x.shape[1] if x.ndim == 2 else math.prod(x.shape[1:])
 
     def cut(self, rows: slice) -> Arrays:
@@ -387,16 +402,23 @@ def is_in_memory(x: Any) -> bool:
     """Whether x is an array, or becomes one, that is no mapped file."""
     if type(x) is np.ndarray and x.base is None:  # the owner of its memory, and the most usual
         return True
-    return not is_mapped(x) and not is_batches(x)
+    return not (is_mapped(x) or is_sparse(x) or is_batches(x))
 
 
 def is_batches(x: Any) -> bool:
     """Whether x, given without y, is an iterable of batches, and no array."""
-    if isinstance(x, (np.ndarray, str, bytes, set, frozenset, dict)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, str, bytes, bytearray, memoryview, set, frozenset, dict)):
+        return False
+    if hasattr(x, "__array__") or is_sparse(x):
         return False
     if isinstance(x, (list, tuple)):
         return bool(x) and isinstance(x[0], (list, tuple)) and any(np.ndim(part) > 0 for part in x[0])
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether x is a sparse matrix or array of SciPy."""
+    return hasattr(x, "toarray") and hasattr(x, "tocsr")
 
 
 def is_mapped(value: Any) -> bool:
