@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from fastnn import Sequential, callbacks, losses, metrics, optimizers
+from fastnn import Sequential, callbacks, losses, metrics, optimizers, utils
 from fastnn.layers import BatchNormalization, Dense, Dropout, Input
 from fastnn.models import feeds
 
@@ -310,7 +310,7 @@ class Again:
 
 
 class Indexed:
-    """As Keras's PyDataset: it is indexed from 0 and knows its length, not where to stop."""
+    """It is indexed from 0 and knows its length, not where to stop."""
 
     epochs = 0
 
@@ -325,8 +325,19 @@ class Indexed:
         self.epochs += 1
 
 
+class Numbered(Indexed, utils.PyDataset):
+    """As in Keras's guide."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+
 @pytest.mark.parametrize("built", [True, False])
-@pytest.mark.parametrize("source", [batches(), Again(), Indexed()], ids=["a list", "an iterable", "indexed"])
+@pytest.mark.parametrize(
+    "source",
+    [batches(), Again(), Indexed(), Numbered(workers=4)],
+    ids=["a list", "an iterable", "indexed", "a data set"],
+)
 def test_an_iterable_is_gone_through_once_an_epoch(source: Any, built: bool) -> None:
     model, twin = make(built=built, metrics=["accuracy"]), make(metrics=["accuracy"])
     history = model.fit(source, epochs=3, verbose=0, validation_data=Again())
@@ -335,6 +346,15 @@ def test_an_iterable_is_gone_through_once_an_epoch(source: Any, built: bool) -> 
     assert same(model, twin)
     np.testing.assert_allclose(model.evaluate(source), twin.evaluate(X, Y), rtol=1e-12)
     np.testing.assert_array_equal(model.predict(source), twin.predict(X))
+
+
+@pytest.mark.parametrize(("how", "passes"), [({}, 3), ({"steps_per_epoch": 6}, 2), ({"steps_per_epoch": 8}, 3)])
+def test_a_data_set_hears_of_the_end_of_a_pass(how: dict[str, Any], passes: int) -> None:
+    source = Numbered()
+    make().fit(source, epochs=3, verbose=0, **how)
+    assert source.epochs == passes
+    make().evaluate(source)
+    assert source.epochs == passes + 1
 
 
 def test_batches_have_weights() -> None:
@@ -698,10 +718,8 @@ def test_hooks_for_batches_take_an_epoch_apart_and_change_no_bit() -> None:
     from fastnn import kernels
 
     order = kernels.core("float32").draw_permutation(92, by_hand.seed, 0)
-    first = by_hand.train_on_batch(X[order[:20]], Y[order[:20]])
-    second = by_hand.train_on_batch(X[order[20:40]], Y[order[20:40]])
-    assert seen[1][1:] == pytest.approx(first[:2], rel=1e-12)
-    assert seen[3][1:] == pytest.approx([(first[0] + second[0]) / 2, (first[1] + second[1]) / 2], rel=1e-12)
+    assert seen[1][1:] == pytest.approx(by_hand.train_on_batch(X[order[:20]], Y[order[:20]])[:2], rel=1e-12)
+    assert seen[3][1:] == pytest.approx(by_hand.train_on_batch(X[order[20:40]], Y[order[20:40]])[:2], rel=1e-12)
     assert seen[9][1] == history.history["loss"][0]
 
 

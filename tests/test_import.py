@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import fastnn
+
 # Prints the packages that `import fastnn` loads from files outside the standard library. Cython and compiled NumPy
 # register helper modules that have no file.
 SCRIPT = """
@@ -33,3 +35,22 @@ def test_the_optional_packages_are_installed_here(name: str) -> None:
 def test_import_needs_numpy_alone(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["fastnn", "numpy"]
+
+
+def test_bases_have_keras_names() -> None:
+    assert fastnn.Layer is fastnn.layers.Layer
+    assert fastnn.Metric is fastnn.metrics.Metric
+    assert fastnn.Optimizer is fastnn.optimizers.Optimizer
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Model", r"module 'fastnn' has no Model: models are stacks of layers, Sequential\(\[…\]\)"),
+        ("ops", "module 'fastnn' has no ops: use NumPy"),
+        ("nothing", "module 'fastnn' has no attribute 'nothing'"),
+    ],
+)
+def test_what_is_not_there(name: str, message: str) -> None:
+    with pytest.raises(AttributeError, match=message):
+        getattr(fastnn, name)

@@ -87,18 +87,25 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """One value everywhere.
+    """Given values.
 
     Parameters
     ----------
-    value : float
+    value : float or array_like
+        One everywhere, or values that broadcast to what is initialised, as those of a bias.
     """
 
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = validation.number("value", value)
+    def __init__(self, value: Any = 0.0) -> None:
+        given = validation.real("value", value, "a number, or an array of them")
+        if not np.isfinite(given).all():
+            raise ValueError(f"value is {value!r}, expected a finite number, or an array of them")
+        self.value: Any = given.astype(np.float64).tolist()
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        return np.full(shape, self.value)
+        try:
+            return np.broadcast_to(self.value, shape)
+        except ValueError:
+            raise ValueError(f"value has shape {np.shape(self.value)}, expected what broadcasts to {shape}") from None
 
 
 class RandomNormal(Initializer):

@@ -374,6 +374,8 @@ class Batches:
             piece = self._peeked or self._take()
             self._peeked = None
             if piece is None:
+                if hasattr(self._source, "on_epoch_end"):
+                    self._source.on_epoch_end()
                 if self._steps is None:
                     return
                 if self._once:
@@ -387,8 +389,6 @@ class Batches:
             yield piece
 
     def _begin_again(self) -> None:
-        if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
         self._iterator, self._number = self._start(), 0
         self._peeked = self._take()
         if self._peeked is None:
