@@ -357,6 +357,14 @@ def test_a_data_set_hears_of_the_end_of_a_pass(how: dict[str, Any], passes: int)
     assert source.epochs == passes + 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_validation_by_a_list_of_batches(count: int) -> None:
+    history = make().fit(X, Y, verbose=0, validation_data=batches()[:count]).history
+    held = X[: 20 * count], Y[: 20 * count]
+    near(history, make().fit(X, Y, verbose=0, validation_data=held).history)
+    near(history, make().fit(X, Y, verbose=0, validation_data=[*held]).history)
+
+
 def test_batches_have_weights() -> None:
     model, twin = make(weighted_metrics=["accuracy"]), make(weighted_metrics=["accuracy"])
     history = model.fit(batches(weights=True), epochs=2, verbose=0, class_weight={0: 2.0})

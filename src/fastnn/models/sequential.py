@@ -531,8 +531,9 @@ def _split(feed: Feed, share: float) -> tuple[Arrays, Arrays]:
 
 
 def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed:
-    """Validation data, as they were given."""
-    if not isinstance(data, (tuple, list)):
+    """Validation data, as they were given: x and y, or batches of them."""
+    listed = isinstance(data, list) and bool(data) and all(isinstance(entry, tuple) for entry in data)
+    if listed or not isinstance(data, (tuple, list)):
         if not is_batches(data):
             kind = type(data).__name__
             raise TypeError(
