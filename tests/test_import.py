@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastnn
@@ -41,6 +42,14 @@ def test_bases_have_keras_names() -> None:
     assert fastnn.Layer is fastnn.layers.Layer
     assert fastnn.Metric is fastnn.metrics.Metric
     assert fastnn.Optimizer is fastnn.optimizers.Optimizer
+    assert issubclass(fastnn.utils.Sequence, fastnn.utils.PyDataset)
+
+
+def test_what_scripts_ask_for() -> None:
+    assert fastnn.backend.floatx() == fastnn.config.floatx() == fastnn.Sequential().dtype
+    epsilon = np.float32(fastnn.backend.epsilon())
+    assert fastnn.losses.binary_crossentropy([1.0], [0.0]) == pytest.approx(-np.log(epsilon), rel=1e-5)
+    assert fastnn.config.epsilon() == fastnn.backend.epsilon()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fastnn import Sequential, initializers
+from fastnn import Sequential, initializers, regularizers
 from fastnn.initializers import GlorotUniform, Initializer, Zeros
 from fastnn.layers import Dense, Input
 
@@ -196,3 +196,11 @@ def test_constant_values_of_an_array() -> None:
     np.testing.assert_array_equal(again((2,)), [0.25, -3])
     model = Sequential([Input((3,)), Dense(1, bias_initializer=initializers.Constant(np.log([0.25])))])
     assert model.layers[0].weights[1].tolist() == [np.float32(np.log(0.25))]
+
+
+def test_names_in_small_letters_are_the_classes() -> None:
+    for name in ("constant", "glorot_uniform", "he_normal", "lecun_uniform", "ones", "truncated_normal", "zeros"):
+        assert getattr(initializers, name) is type(initializers.get(name))
+    assert regularizers.l2(0.5).l2 == 0.5
+    assert regularizers.l1 is regularizers.L1
+    assert regularizers.l1_l2 is regularizers.L1L2

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import (
     activations,
+    backend,
     callbacks,
+    config,
     datasets,
     initializers,
     kernels,
@@ -47,8 +49,10 @@ __all__ = [
     "Sequential",
     "__version__",
     "activations",
+    "backend",
     "callbacks",
     "check_gradients",
+    "config",
     "datasets",
     "get_num_threads",
     "initializers",

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import validation
 
-__all__ = ["PyDataset", "clear_session", "normalize", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_seed", "to_categorical"]
 
 _seeds: np.random.Generator | None = None  # of models to come, where set_random_seed was called
 
@@ -122,3 +122,6 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """After each pass, to shuffle for one."""
+
+
+Sequence = PyDataset  # as Keras's was called
