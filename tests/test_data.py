@@ -26,9 +26,11 @@ W = RNG.uniform(0.5, 2, 103)
 ONE_HOT = np.eye(3)[Y]
 
 
-def make(loss: Any = "sparse_categorical_crossentropy", built: bool = True, **compiled: Any) -> Sequential:
+def make(
+    loss: Any = "sparse_categorical_crossentropy", built: bool = True, inputs: int = 5, **compiled: Any
+) -> Sequential:
     stack = [Dense(8, "tanh"), BatchNormalization(), Dropout(0.25), Dense(3, "softmax")]
-    model = Sequential([*([Input((5,))] if built else []), *stack], seed=4)
+    model = Sequential([*([Input((inputs,))] if built else []), *stack], seed=4)
     model.compile(**{"optimizer": "adam", "loss": loss, **compiled})
     return model
 
@@ -70,6 +72,8 @@ MAPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "of big-endian numbers": lambda a: a.astype(">f8"),
     "in Fortran order": np.asfortranarray,
     "of integers": lambda a: (3 * a).astype(np.int16),
+    "of float16": lambda a: a.astype(np.float16),
+    "of truth values": lambda a: a > 0,
 }
 
 
@@ -85,6 +89,30 @@ def test_a_map_gives_the_bits_of_the_array(kind: str, batch_size: Any, tmp_path:
     assert same(model, twin)
     assert model.predict(file).tobytes() == twin.predict(x).tobytes()
     np.testing.assert_allclose(model.evaluate(file, Y), twin.evaluate(x, Y), rtol=1e-12)
+
+
+VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "every other row and column": lambda a: a[::2, ::2],
+    "backwards": lambda a: a[::-1, ::-1],
+    "turned": lambda a: a.T,
+    "from the middle": lambda a: a[17:90, 1:],
+    "without its class": lambda a: a.view(np.ndarray),
+    "windows": lambda a: np.lib.stride_tricks.sliding_window_view(a[:, 2], 6),
+}
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("batch_size", [16, "full"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_of_a_map_gives_the_bits_of_the_array(view: str, batch_size: Any, tmp_path: Path) -> None:
+    file, x = (VIEWS[view](a) for a in (mapped(tmp_path, "x", X), X))
+    assert feeds.is_mapped(file)
+    how: dict[str, Any] = {"batch_size": batch_size, "epochs": 2, "verbose": 0}
+    model, twin = make(inputs=x.shape[1]), make(inputs=x.shape[1])
+    model.fit(file, Y[: len(x)], **how)
+    twin.fit(x, Y[: len(x)], **how)
+    assert same(model, twin)
+    assert model.predict(file).tobytes() == twin.predict(x).tobytes()
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -70,3 +70,18 @@ def test_outputs_of_another_size() -> None:
     ours = model(*CASES[0], "float32")
     with pytest.raises(ValueError, match="outputs has 5 elements, expected 23 times 1"):
         ours._work(lambda engine: engine.evaluate(1, np.empty((5, 1), np.float32)), x, y)
+
+
+def test_a_part_begins_with_a_chunk() -> None:
+    ours = model(*CASES[0], "float32")
+    x, y = data(CASES[0][2], "float32")
+    chunk = ours._engine.chunk
+    before = ours.parameters.tobytes()
+
+    def train(engine):  # type: ignore[no-untyped-def]
+        engine.set_optimizer(*ours.optimizer.for_engine(ours.parameters))
+        engine.train(chunk + 99, None, 0, 1, np.array([0.1]), 0, 1, None, None, (chunk + 1, chunk + 99))
+
+    with pytest.raises(ValueError, match=f"part begins at sample {chunk + 1}, expected a multiple of {chunk}"):
+        ours._work(train, x, y)
+    assert ours.parameters.tobytes() == before
