@@ -54,11 +54,15 @@ cdef inline void draw_two(ix block, uint32_t epoch, Stream stream, uint64_t seed
 cdef void fisher_yates(ix n, uint64_t seed, uint32_t epoch, ix* order) noexcept nogil:
     """All n places, each drawn by multiplication (Lemire 2019; with 64 bits the bias is below n/2^64)."""
     cdef uint64_t two[2]
+    cdef uint64_t word, second = 0
     cdef ix i, j, t, drawn = 0
     for i in range(n): order[i] = i
     for i in range(n - 1, 0, -1):
-        if drawn % 2 == 0: draw_two(drawn//2, epoch, SHUFFLE, seed, two)
-        j = <ix>multiply_high(two[drawn % 2], <uint64_t>i + 1)
+        if drawn % 2 == 0:
+            draw_two(drawn//2, epoch, SHUFFLE, seed, two)
+            word, second = two[0], two[1]
+        else: word = second
+        j = <ix>multiply_high(word, <uint64_t>i + 1)
         t = order[i]
         order[i] = order[j]
         order[j] = t
@@ -103,12 +107,13 @@ cdef void feistel(ix n, uint64_t seed, uint32_t epoch, ix first, ix last, ix* or
 cdef cnp.ndarray draw_order(ix n, uint64_t seed, uint32_t epoch, ix first, ix last):
     """Places first .. last of the order of an epoch's n samples, intp."""
     cdef bint whole = n <= MOST_KEPT
-    cdef cnp.ndarray order = np.empty(n if whole else last - first, np.intp), tables
+    cdef cnp.npy_intp size = n if whole else last - first
+    cdef cnp.ndarray order = cnp.PyArray_SimpleNew(1, &size, cnp.NPY_INTP), tables
     cdef ix* p = <ix*>cnp.PyArray_DATA(order)
     cdef uint32_t* q
     if whole:
         with nogil: fisher_yates(n, seed, epoch, p)
-        return order[first:last]
+        return order if last - first == n else order[first:last]
     tables = np.empty(ROUNDS*side_of(n), np.uint32)
     q = <uint32_t*>cnp.PyArray_DATA(tables)
     with nogil: feistel(n, seed, epoch, first, last, p, q)

@@ -226,8 +226,8 @@ class Arrays:
             count = min(of_a_pass - first, end - begin)
             begin += count
             last = min((first + count) * batch, self.samples)
-            order = None if seed is None else _Order(self.samples, seed, number)
             if self._mapped and chunk is not None and min(batch, self.samples) > room:
+                order = _Order(self.samples, seed, number)
                 yield from self._in_parts(first * batch, last, batch, chunk * max(room // chunk, 1), order)
             elif batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
                 key = None if seed is None else (seed, number)
@@ -235,34 +235,33 @@ class Arrays:
                 for step in range(first, first + count, at_once):
                     yield Piece(*self.whole(), batch, min(at_once, first + count - step), step, key)
             else:
+                order = _Order(self.samples, seed, number)
                 at_once = batch * max(room // batch, 1)
                 for start in range(first * batch, last, at_once):
-                    x, y, w = self._ordered(order, start, min(start + at_once, last))
+                    x, y, w = self.take(order[start : min(start + at_once, last)])
                     yield Piece(x, y, w, batch, -(-len(x) // batch))
 
-    def _in_parts(self, first: int, last: int, batch: int, at_once: int, order: _Order | None) -> Iterator[Piece]:
+    def _in_parts(self, first: int, last: int, batch: int, at_once: int, order: _Order) -> Iterator[Piece]:
         """Steps of more samples than are copied out at once."""
         for begin in range(first, last, batch):
             end = min(begin + batch, last)
             for start in range(begin, end, at_once):
-                x, y, w = self._ordered(order, start, min(start + at_once, end))
+                x, y, w = self.take(order[start : min(start + at_once, end)])
                 yield Piece(x, y, w, batch, 1, part=(start - begin, end - begin))
-
-    def _ordered(self, order: _Order | None, start: int, stop: int) -> tuple[np.ndarray, Any, np.ndarray | None]:
-        """What is at some places of an epoch."""
-        rows = slice(start, stop)
-        return self.take(order[rows] if order else rows)
 
 
 class _Order:
-    """The order of an epoch's samples, of which no more than some places are kept."""
+    """The order of an epoch's samples, of which no more than some places are kept; their own without a seed."""
 
-    def __init__(self, samples: int, seed: int, number: int) -> None:
+    def __init__(self, samples: int, seed: int | None, number: int) -> None:
         self._draw: Callable[..., np.ndarray] = partial(core("float32").draw_permutation, samples, seed, number)
-        self._short = samples <= _ORDER
+        self._own, self._short = seed is None, samples <= _ORDER
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        return self._whole[rows] if self._short else self._draw(rows.start, rows.stop)
+    def __getitem__(self, places: slice) -> Rows:
+        """The rows at some places."""
+        if self._own:
+            return places
+        return self._whole[places] if self._short else self._draw(places.start, places.stop)
 
     @cached_property
     def _whole(self) -> np.ndarray:
