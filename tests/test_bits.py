@@ -99,9 +99,23 @@ CASES: dict[str, tuple[int, list[tuple[int, str] | Callable[[], layers.Layer]], 
         "binary",
         ["accuracy"],
     ),
-    "shallow, sigmoid": (2, [(2, "sigmoid"), (1, "sigmoid")], "binary_crossentropy", lambda: optimizers.SGD(0.5), "binary", []),
+    "shallow, sigmoid": (
+        2,
+        [(2, "sigmoid"), (1, "sigmoid")],
+        "binary_crossentropy",
+        lambda: optimizers.SGD(0.5),
+        "binary",
+        [],
+    ),
     "shallow, tanh": (7, [(7, "tanh"), (1, "linear")], "mse", lambda: optimizers.SGD(0.1), "binary", ["accuracy"]),
-    "shallow, relu": (3, [(8, "relu"), (1, "sigmoid")], "binary_crossentropy", lambda: optimizers.SGD(0.1), "binary", []),
+    "shallow, relu": (
+        3,
+        [(8, "relu"), (1, "sigmoid")],
+        "binary_crossentropy",
+        lambda: optimizers.SGD(0.1),
+        "binary",
+        [],
+    ),
     "whole vectors": (7, [(32, "relu"), (16, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "one unit": (5, [(1, "tanh"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
     "several blocks": (33, [(100, "relu"), (7, "linear")], "mse", lambda: optimizers.SGD(0.1), "real", []),
@@ -292,7 +306,9 @@ def test_a_prediction_does_not_depend_on_the_samples_beside_it(case: str, dtype:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("n", "batch_size"), [(70, 16), (20, 1), (21, 1), (9, 2), (29, 8), (20, 3), (20, 4), (1300, 700)])
+@pytest.mark.parametrize(
+    ("n", "batch_size"), [(70, 16), (20, 1), (21, 1), (9, 2), (29, 8), (20, 3), (20, 4), (1300, 700)]
+)
 def test_steps_by_hand_are_the_steps_of_fit(n: int, batch_size: int, case: str, dtype: str, threads: int) -> None:
     fastnn.set_num_threads(threads)
     x, y = data(case, n)

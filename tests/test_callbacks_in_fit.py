@@ -390,7 +390,7 @@ def test_tensorboard(tmp_path: Path) -> None:
     assert [value for _, value in train["epoch_loss"]] == pytest.approx(history.history["loss"], rel=1e-6)
     assert [value for _, value in validation["epoch_loss"]] == pytest.approx(history.history["val_loss"], rel=1e-6)
     assert [step for step, _ in train["batch_loss"]] == [2, 4, 6]
-    assert [step for step, _ in train["dense_1/kernel"]] == [0, 2]
+    assert [step for step, _ in train["dense/kernel"]] == [0, 2]
 
 
 def test_tensorboard_without_tensorboardx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

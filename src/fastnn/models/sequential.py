@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .. import plots, validation
 from ..layers import Dropout, Layer
 from .compiled import Compiled, _reported
 from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
+from .network import Options
 
 __all__ = ["Sequential"]
 
@@ -35,11 +36,15 @@ class Sequential(Compiled):
         What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any
         number of threads.  Drawn from the operating system where it is None.
     dtype : {"float32", "float64"}
+    trainable : bool
+        Whether training changes any weights.
 
     Attributes
     ----------
     layers : list of Layer
         Without the `Input`.
+    trainable : bool
+        As given; setting it sets that of all layers as well.
     seed : int
     optimizer, loss
         As compiled; None before.
@@ -69,13 +74,11 @@ class Sequential(Compiled):
 
     history: callbacks_.History | None = None  # of this very object: copies begin without
 
-    def __init__(
-        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
         self.stop_training, self.finished = False, True
         self._epochs_trained = 0
         self._resumed_at: int | None = None
-        super().__init__(layers, name, seed=seed, dtype=dtype)
+        super().__init__(layers, name, **options)
 
     @property
     def epochs_trained(self) -> int:
@@ -128,10 +131,9 @@ class Sequential(Compiled):
         if seed != self.seed:
             self.seed = seed
             if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
-                weights, n_in = self.get_weights(), self.layers[0].n_in
-                self._engine = None
+                n_in = self._known_inputs()
+                self.lay_out_anew()
                 self.build(n_in)  # type: ignore[arg-type]
-                self.set_weights(weights)
 
     def fit(
         self,
@@ -260,6 +262,7 @@ class Sequential(Compiled):
                     )
                 limit = self._limit(size, observers.wants_train_batches)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
+                self._need_build()  # where a callback has changed the layers
                 chunk = self._engine.chunk if self._engine.in_parts else None
                 pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, chunk)
                 bad = self._epoch(pieces, observers, size, n_threads)
