@@ -226,7 +226,7 @@ def test_a_bad_out_is_an_error_and_stays_as_it_is(
         (None, TypeError, "x is None, expected"),
         ("abc", TypeError, "x has dtype <U3, expected real numbers"),
         ([1j], TypeError, "x has dtype complex128, expected real numbers"),
-        ([object()], TypeError, "x has dtype object, expected real numbers"),
+        ([object()], TypeError, "x has dtype object, with <object .* in it, expected real numbers"),
         (np.array(["2020-01-01"], "M8[D]"), TypeError, r"x has dtype datetime64\[D\], expected real numbers"),
         ([[1.0], [1.0, 2.0]], ValueError, "x is no rectangular array"),
     ],

@@ -140,7 +140,7 @@ def test_inverse() -> None:
         (lambda: iter(["a"]), TypeError, "batch 0 of data has dtype <U1, expected"),
         (lambda: iter([3.0]), ValueError, r"batch 0 of data has shape \(\), expected at least one sample"),
         (lambda: "abc", TypeError, "data has dtype <U3, expected"),
-        (lambda: {"a": X}, TypeError, "data has dtype object, expected"),
+        (lambda: {"a": X}, TypeError, "data is a dict, expected"),
         (lambda: pd.DataFrame({"a": ["x"]}), TypeError, "data has the column 'a' of type"),
     ],
 )

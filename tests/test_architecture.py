@@ -16,7 +16,7 @@ LEVELS = [
     {"kernels", "reference"},
     {
         *("validation", "serialization", "safetensors", "tabular", "threads", "config", "mapped"),
-        *("utils", "plots", "callbacks", "datasets"),
+        *("utils", "backend", "plots", "callbacks", "datasets"),
     },
     {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},
     {"layers"},

@@ -335,9 +335,9 @@ def test_train_on_batch_is_a_step_of_fit(case: str, dtype: str) -> None:
     expected, history = train(case, dtype, 70, 16, shuffle=False)
     model = make(case, dtype)
     for epoch in range(2):
-        returned = [model.train_on_batch(x[i : i + 16], y[i : i + 16]) for i in range(0, 70, 16)]
-        logs = np.average(np.reshape(returned, (5, -1)), axis=0, weights=[16, 16, 16, 16, 6])
-        np.testing.assert_allclose(logs, [values[epoch] for values in history.values()], rtol=1e-13)
+        model.reset_metrics()
+        means = [model.train_on_batch(x[i : i + 16], y[i : i + 16]) for i in range(0, 70, 16)][-1]
+        np.testing.assert_allclose(np.ravel(means), [values[epoch] for values in history.values()], rtol=1e-13)
     assert state(model) == expected
 
 

@@ -43,7 +43,7 @@ BAD_X: dict[str, Case] = {
     "text": ({"x": [["a"] * 4] * 12}, TypeError, "{}x has dtype <U1, expected real numbers"),
     "numbers as text": ({"x": [["1"] * 4] * 12}, TypeError, "{}x has dtype <U1, expected real numbers"),
     "dates": ({"x": X.astype("M8[s]")}, TypeError, r"{}x has dtype datetime64\[s\], expected real numbers"),
-    "a set": ({"x": {1.0, 2.0}}, TypeError, "{}x has dtype object, expected real numbers"),
+    "a set": ({"x": {1.0, 2.0}}, TypeError, "{}x is a set, expected real numbers"),
 }
 
 BAD_LABELS: dict[str, Case] = {
@@ -160,7 +160,7 @@ BAD_WEIGHTS: dict[str, Case] = {
     "weights by class": (
         {"sample_weight": {0: 1.0}},
         TypeError,
-        "{}sample_weight has dtype object, expected real numbers",
+        "{}sample_weight is a dict, expected real numbers",
     ),
     "ragged weights": (
         {"sample_weight": [[1], [1, 2]]},

@@ -259,3 +259,25 @@ def test_a_finite_loss_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(loss=losses.SparseCategoricalCrossentropy()).fit(1e3 * X, Y, epochs=3, verbose=0)
+
+
+def test_means_of_batches_last_until_they_are_reset() -> None:
+    model, twin = (make(metrics=["accuracy", lambda y, p: p[:, 0]]) for _ in range(2))
+    history = twin.fit(X[:32], Y[:32], batch_size=16, shuffle=False, verbose=0).history
+    first = model.train_on_batch(X[:16], Y[:16])
+    both = model.train_on_batch(X[16:32], Y[16:32], return_dict=True)
+    assert both != pytest.approx(dict(zip(both, first, strict=True)))
+    assert list(both.values()) == pytest.approx([values[0] for values in history.values()], rel=1e-12)
+    assert model.get_metrics_result() == both
+    model.reset_metrics()
+    model.test_on_batch(X[:16], Y[:16])
+    assert model.test_on_batch(X[16:], Y[16:]) == pytest.approx(model.evaluate(X, Y), rel=1e-12)
+
+
+def test_how_keras_runs_steps_is_of_no_effect() -> None:
+    model, twin = make(), make()
+    model.compile("sgd", model.loss, run_eagerly=True, steps_per_execution=8, jit_compile=True, auto_scale_loss=False)
+    twin.compile("sgd", twin.loss)
+    model.fit(X, Y, verbose=0)
+    twin.fit(X, Y, verbose=0)
+    assert model.parameters.tobytes() == twin.parameters.tobytes()

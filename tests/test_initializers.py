@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fastnn import Sequential, initializers
+from fastnn import Sequential, initializers, regularizers
 from fastnn.initializers import GlorotUniform, Initializer, Zeros
 from fastnn.layers import Dense, Input
 
@@ -179,8 +179,28 @@ def test_constants() -> None:
         ),
         (lambda: initializers.HeNormal(seed=-1), "seed is -1, expected 0 to 18446744073709551615"),
         (lambda: initializers.Constant(np.nan), "value is nan, expected a finite number"),
+        (lambda: initializers.Constant([0, np.inf]), r"value is \[0, inf\], expected a finite number, or an array"),
+        (lambda: initializers.Constant([1, 2])((3,)), r"value has shape \(2,\), expected what broadcasts to \(3,\)"),
     ],
 )
 def test_bad_arguments(make: Callable[[], Initializer], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_constant_values_of_an_array() -> None:
+    constant = initializers.Constant(np.array([0.25, -3]))
+    np.testing.assert_array_equal(constant((2,)), [0.25, -3])
+    np.testing.assert_array_equal(constant((3, 2)), [[0.25, -3]] * 3)
+    again = initializers.get(initializers.serialize(constant))
+    np.testing.assert_array_equal(again((2,)), [0.25, -3])
+    model = Sequential([Input((3,)), Dense(1, bias_initializer=initializers.Constant(np.log([0.25])))])
+    assert model.layers[0].weights[1].tolist() == [np.float32(np.log(0.25))]
+
+
+def test_names_in_small_letters_are_the_classes() -> None:
+    for name in ("constant", "glorot_uniform", "he_normal", "lecun_uniform", "ones", "truncated_normal", "zeros"):
+        assert getattr(initializers, name) is type(initializers.get(name))
+    assert regularizers.l2(0.5).l2 == 0.5
+    assert regularizers.l1 is regularizers.L1
+    assert regularizers.l1_l2 is regularizers.L1L2

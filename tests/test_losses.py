@@ -586,7 +586,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
 
 @pytest.mark.parametrize("identifier", [None, 3, dict, np.mean])
 def test_no_name_is_an_error(identifier: Any) -> None:
-    with pytest.raises(TypeError, match=r"loss is .*, expected a name or an object of Loss"):
+    with pytest.raises(TypeError, match=r"loss is .*expected a name or an object of Loss"):
         losses.get(identifier)
 
 

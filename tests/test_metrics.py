@@ -90,6 +90,7 @@ def test_fit_counts_with_the_parameters_of_each_step(case: str) -> None:
         for start in range(0, 50, 8):
             rows = order[start : start + 8]
             hits.append(definition(by_hand.predict(X[rows]), y[rows]))
+            by_hand.reset_metrics()
             assert by_hand.train_on_batch(X[rows], y[rows])[1] == pytest.approx(hits[-1].mean(), rel=1e-14)
         expected.append(np.concatenate(hits).mean())
         validated.append(by_hand.evaluate(X[50:], y[50:])[1])

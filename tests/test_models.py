@@ -239,7 +239,11 @@ def test_losses_and_optimizers_by_name_class_and_object(loss: Any, kind: type) -
 COMPILE_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"loss": "mea"}, ValueError, "loss is 'mea', expected one of 'mean_squared_error', 'mean_absolute_error'"),
     ({"loss": None}, TypeError, "loss is None, expected a name or an object of Loss"),
-    ({"loss": np.mean}, TypeError, "loss is <function mean at .*>, expected a name or an object of Loss"),
+    (
+        {"loss": np.mean},
+        TypeError,
+        "loss is <function mean at .*>, which has no gradient; expected a name or an object of Loss, of your own",
+    ),
     ({"loss": losses.MeanSquaredError("sum")}, ValueError, "loss has the reduction 'sum', expected 'sum_over_batch_"),
     ({"loss": losses.MeanSquaredError(None)}, ValueError, "loss has the reduction None, expected 'sum_over_batch_"),
     ({"optimizer": "lbfgs"}, ValueError, "optimizer is 'lbfgs', expected one of 'sgd', 'adagrad'"),

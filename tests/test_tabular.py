@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,7 @@ NA{0}{0}{0}false{0}{0}{0}2
 """
 
 
-@pytest.mark.parametrize(("separator", "name"), [(",", "t.csv"), (";", "t.csv"), ("\t", "t.tsv"), (",", "t.data")])
+@pytest.mark.parametrize(("separator", "name"), [(",", "t.csv"), (";", "t.csv"), ("\t", "t.tsv"), ("|", "t.data")])
 def test_csv(tmp_path: Path, separator: str, name: str) -> None:
     table = read(written(tmp_path, CONTENT.format(separator), name))
     assert_table(
@@ -68,6 +70,15 @@ def test_csv(tmp_path: Path, separator: str, name: str) -> None:
             "late": text("1", "2", "x"),
         },
     )
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_how_programs_write_csv(tmp_path: Path, end: str, mark: str, pack: Callable[[bytes], bytes]) -> None:
+    rows = ["first,second name", '1,"a, b"', "2,c", ""]
+    (tmp_path / "t").write_bytes(pack((mark + end.join(rows)).encode()))
+    assert_table(read(tmp_path / "t"), {"first": numbers(1, 2), "second name": text("a, b", "c")})
 
 
 def test_decimal_commas(tmp_path: Path) -> None:
@@ -135,6 +146,9 @@ def test_what_is_known() -> None:
         (b"a,b\n1,2\n3,4,5\n", "is no table that can be read: "),
         (b"PAR1 and then nothing", "is no table that can be read: "),
         (b"a\n\xff\xfe\xfa\n", "is no table that can be read: "),
+        ("a,b\n1,2\n".encode("utf-16"), "is no table that can be read: it is UTF-16, expected UTF-8"),
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "is no table that can be read: Compressed file ended before"),
+        (gzip.compress(b"a,b\n" * 99)[:15] + bytes(20), "is no table that can be read: "),
     ],
 )
 def test_files_that_are_no_tables(tmp_path: Path, content: bytes, message: str) -> None:

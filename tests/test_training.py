@@ -560,11 +560,9 @@ def test_losses_of_tiny_networks_add_up(activation: str, loss: str, hidden: str,
     fitted, by_hand = make(), make()
     history = fitted.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
     batches = [slice(i, i + batch_size) for i in range(0, len(x), batch_size)]
-    steps = np.array([by_hand.train_on_batch(x[b], y[b]) for b in batches])
+    means = [by_hand.train_on_batch(x[b], y[b]) for b in batches][-1]
     np.testing.assert_array_equal(fitted.parameters, by_hand.parameters)
-    sizes = [len(x[b]) for b in batches]
-    np.testing.assert_allclose(history["loss"], [np.average(steps[:, 0], weights=sizes)], rtol=1e-12)
-    np.testing.assert_allclose(history["binary_accuracy"], [np.average(steps[:, 1], weights=sizes)], rtol=1e-12)
+    np.testing.assert_allclose([history["loss"][0], history["binary_accuracy"][0]], means, rtol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [0, 63, 64, 100, 129])

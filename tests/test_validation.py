@@ -53,7 +53,7 @@ def test_an_array_is_converted(value: Any, dtype: np.dtype) -> None:
         (None, TypeError, "x is None, expected"),
         ("1", TypeError, "x has dtype <U1, expected real numbers"),
         ([1j], TypeError, "x has dtype complex128, expected real numbers"),
-        ([None, 1], TypeError, "x has dtype object, expected real numbers"),
+        ([None, 1], TypeError, "x has dtype object, with None in it, expected real numbers"),
         (np.zeros(2, [("a", "f4")]), TypeError, "x has dtype .*, expected real numbers"),
         ([[1], [1, 2]], ValueError, "x is no rectangular array"),
     ],

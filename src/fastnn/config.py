@@ -41,3 +41,13 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     for name, value in config.items():
         print(f"{name:<{width}}  {', '.join(value) if isinstance(value, list) else value}")
     return None
+
+
+def floatx() -> str:
+    """The dtype of a model that is not told another: float32."""
+    return "float32"
+
+
+def epsilon() -> float:
+    """The small number that losses keep probabilities off 0 and 1 by: 1e-7."""
+    return 1e-7

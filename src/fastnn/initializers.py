@@ -30,8 +30,22 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "constant",
     "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
     "serialize",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 ]
 
 # Standard deviation of a standard normal number that is drawn again as long as it is beyond 2.
@@ -87,18 +101,25 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """One value everywhere.
+    """Given values.
 
     Parameters
     ----------
-    value : float
+    value : float or array_like
+        One everywhere, or values that broadcast to what is initialised, as those of a bias.
     """
 
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = validation.number("value", value)
+    def __init__(self, value: Any = 0.0) -> None:
+        given = validation.real("value", value, "a number, or an array of them")
+        if not np.isfinite(given).all():
+            raise ValueError(f"value is {value!r}, expected a finite number, or an array of them")
+        self.value: Any = given.astype(np.float64).tolist()
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        return np.full(shape, self.value)
+        try:
+            return np.broadcast_to(self.value, shape)
+        except ValueError:
+            raise ValueError(f"value has shape {np.shape(self.value)}, expected what broadcasts to {shape}") from None
 
 
 class RandomNormal(Initializer):
@@ -301,21 +322,37 @@ def _truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.nd
     return x
 
 
+# Keras's other names of the classes.
+constant = Constant
+glorot_normal = GlorotNormal
+glorot_uniform = GlorotUniform
+he_normal = HeNormal
+he_uniform = HeUniform
+lecun_normal = LecunNormal
+lecun_uniform = LecunUniform
+ones = Ones
+orthogonal = Orthogonal
+random_normal = RandomNormal
+random_uniform = RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+zeros = Zeros
+
 _NAMED: dict[str, type[Initializer]] = {
-    "constant": Constant,
-    "glorot_normal": GlorotNormal,
-    "glorot_uniform": GlorotUniform,
-    "he_normal": HeNormal,
-    "he_uniform": HeUniform,
-    "lecun_normal": LecunNormal,
-    "lecun_uniform": LecunUniform,
-    "ones": Ones,
-    "orthogonal": Orthogonal,
-    "random_normal": RandomNormal,
-    "random_uniform": RandomUniform,
-    "truncated_normal": TruncatedNormal,
-    "variance_scaling": VarianceScaling,
-    "zeros": Zeros,
+    "constant": constant,
+    "glorot_normal": glorot_normal,
+    "glorot_uniform": glorot_uniform,
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+    "ones": ones,
+    "orthogonal": orthogonal,
+    "random_normal": random_normal,
+    "random_uniform": random_uniform,
+    "truncated_normal": truncated_normal,
+    "variance_scaling": variance_scaling,
+    "zeros": zeros,
 }
 _CLASSES: dict[str, type[Initializer]] = {kind.__name__: kind for kind in _NAMED.values()}
 

@@ -29,9 +29,17 @@ def give_back(array: np.ndarray) -> None:
 def _map_of(array: np.ndarray) -> tuple[mmap.mmap | None, bool]:
     """The map that an array lies in, and whether its pages can be had again from the file."""
     base: Any = array
-    while isinstance(base.base, np.ndarray):
-        base = base.base
+    while isinstance(below := _below(base), np.ndarray):
+        base = below
     holder = base.base.obj if isinstance(base.base, memoryview) else base.base
     # Changes to a map of mode "c" are the process's alone: giving its pages back would lose them.
     from_file = not base.flags.writeable or getattr(base, "mode", "c") != "c"
     return (holder if isinstance(holder, mmap.mmap) else None), from_file
+
+
+def _below(array: np.ndarray) -> Any:
+    """What an array's memory is of; between a sliding window and its array NumPy has an object of its own."""
+    below = array.base
+    if isinstance(below, np.ndarray) or not hasattr(below, "__array_interface__"):
+        return below
+    return getattr(below, "base", None)

@@ -95,7 +95,12 @@ class L1L2(Regularizer):
         self.l2 = validation.number("l2", l2, low=0)
 
 
-_NAMED: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+# Keras's other names of the classes.
+l1 = L1
+l2 = L2
+l1_l2 = L1L2
+
+_NAMED: dict[str, type[Regularizer]] = {"l1": l1, "l2": l2, "l1_l2": l1_l2}
 _CLASSES: dict[str, type[Regularizer]] = {kind.__name__: kind for kind in _NAMED.values()}
 
 

@@ -6,12 +6,16 @@ strings or None where one is missing.  `read` makes a table from a CSV or Parque
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
+import gzip
 import math
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,7 +47,8 @@ def is_known(column: np.ndarray) -> np.ndarray:
 
 
 def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """The columns of a CSV file, its separators and types found from what is in it, or of a Parquet file.
+    """The columns of a CSV file, packed by gzip or not, its separators and types found from what is in it, or of a
+    Parquet file.
 
     Dates become numbers, of days; truth values become the categories false and true.
 
@@ -69,8 +74,16 @@ def read(path: str | os.PathLike[str], text: Collection[str] = ()) -> dict[str, 
     path = os.fspath(path)
     where = repr(path)
     with open(path, "rb") as file:  # an OSError that names the file
-        first, more = file.readline(1 << 20), file.read(1 << 16)
-    separator = max(",;\t", key=lambda s: first.count(s.encode()))
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        try:
+            with gzip.open(file) if packed else nullcontext(file) as text_file:
+                first, more = text_file.readline(1 << 20), text_file.read(1 << 16)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{where} is no table that can be read: {error}") from error
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{where} is no table that can be read: it is UTF-16, expected UTF-8")
+    separator = max(",;\t|", key=lambda s: first.count(s.encode()))
     try:
         if first.startswith(b"PAR1"):
             frame = pl.read_parquet(path)

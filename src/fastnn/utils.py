@@ -9,7 +9,7 @@ import numpy as np
 
 from . import validation
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_seed", "to_categorical"]
 
 _seeds: np.random.Generator | None = None  # of models to come, where set_random_seed was called
 
@@ -62,3 +62,66 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     classes = validation.integer("num_classes", num_classes, low=1)
     rows: np.ndarray = np.eye(classes)[validation.labels("x", given, given.shape, classes)]
     return rows
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
+    """Each vector along an axis over its norm; a vector of zeros stays.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int
+    order : int, at least 1
+        Of the norm: (Σ |x|^order)^(1/order).
+
+    Returns
+    -------
+    ndarray
+        Of the shape of x, float32 where x is, and float64 otherwise.
+
+    Examples
+    --------
+    >>> from fastnn.utils import normalize
+    >>> normalize([[3, 4], [0, 0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    given = np.atleast_1d(validation.array("x", x, validation.floating("x", x)))
+    order = validation.integer("order", order, low=1)
+    axis = validation.integer("axis", axis, low=-given.ndim, high=given.ndim - 1)
+    norm = np.linalg.norm(given, order, axis, keepdims=True)
+    return given / np.where(norm == 0, 1, norm)
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Do nothing: nothing is kept from one model to the next, as it is where scripts have to call this."""
+
+
+class PyDataset:
+    """Base of data sets that give their batches by number: subclass it, or write a class that has the same methods.
+
+    A subclass defines ``__len__`` and ``__getitem__(index)``, which returns ``(x, y)`` or ``(x, y, sample_weight)``.  A
+    pass takes the batches in their order, one after the other as training needs them.
+
+    Parameters
+    ----------
+    workers, use_multiprocessing, max_queue_size
+        How Keras is to fetch batches ahead; taken, and of no effect here.
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        raise NotImplementedError(f"{type(self).__name__} has no __len__, expected the number of batches")
+
+    def __getitem__(self, index: int) -> Any:
+        """A batch, by its number from 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no __getitem__, expected the batch of a number")
+
+    def on_epoch_end(self) -> None:
+        """After each pass, to shuffle for one."""
+
+
+Sequence = PyDataset  # as Keras's was called

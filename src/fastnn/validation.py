@@ -27,8 +27,18 @@ def real(name: str, value: Any, expected: str) -> np.ndarray:
     if given.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a frame of several types, or with missing values
         given = _columns(name, value, given)
     if given.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {given.dtype}, expected {expected}")
+        raise TypeError(f"{name} {_kind(value, given)}, expected {expected}")
     return given
+
+
+def _kind(value: Any, given: np.ndarray) -> str:
+    """What came, of which NumPy made no numbers."""
+    if given.dtype == object and given.ndim == 0:
+        return f"is a {type(value).__name__}" + (
+            ", which toarray() makes an array" if hasattr(value, "toarray") else ""
+        )
+    odd = [v for v in given.flat if not isinstance(v, numbers.Real)] if given.dtype == object else []
+    return f"has dtype {given.dtype}" + (f", with {odd[0]!r} in it" if odd else "")
 
 
 def _columns(name: str, value: Any, given: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ def test_train(case: tuple[str, str, int], batch: int, dtype: str, threads: int)
     x, y = data(case[2], dtype)
     ours, by_hand = model(*case, dtype), model(*case, dtype)
     steps, outputs = -(-len(x) // batch), np.full((len(x), case[2]), np.nan, dtype)
+    orders = []
     for first, count in ((0, 2), (2, steps - 2)) if steps > 2 else ((0, steps),):
         part = outputs[first * batch : (first + count) * batch]
 
@@ -44,7 +45,8 @@ def test_train(case: tuple[str, str, int], batch: int, dtype: str, threads: int)
             engine.train(batch, (3, 0), first, count, np.array([0.1]), first, threads, None, part)
             return engine.order.copy()
 
-        order = ours._work(train, x, y)
+        orders.append(ours._work(train, x, y))
+    order = np.concatenate(orders)
     assert sorted(order) == list(range(len(x)))
     for step in range(steps):
         rows = order[step * batch : (step + 1) * batch]
@@ -68,3 +70,18 @@ def test_outputs_of_another_size() -> None:
     ours = model(*CASES[0], "float32")
     with pytest.raises(ValueError, match="outputs has 5 elements, expected 23 times 1"):
         ours._work(lambda engine: engine.evaluate(1, np.empty((5, 1), np.float32)), x, y)
+
+
+def test_a_part_begins_with_a_chunk() -> None:
+    ours = model(*CASES[0], "float32")
+    x, y = data(CASES[0][2], "float32")
+    chunk = ours._engine.chunk
+    before = ours.parameters.tobytes()
+
+    def train(engine):  # type: ignore[no-untyped-def]
+        engine.set_optimizer(*ours.optimizer.for_engine(ours.parameters))
+        engine.train(chunk + 99, None, 0, 1, np.array([0.1]), 0, 1, None, None, (chunk + 1, chunk + 99))
+
+    with pytest.raises(ValueError, match=f"part begins at sample {chunk + 1}, expected a multiple of {chunk}"):
+        ours._work(train, x, y)
+    assert ours.parameters.tobytes() == before

@@ -82,6 +82,7 @@ def test_a_long_permutation_holds_every_number_once(core: ModuleType) -> None:
 def test_a_permutation_stays_as_it_is(core: ModuleType) -> None:
     # A saved seed must shuffle alike in every version.
     assert core.draw_permutation(10, 42, 3).tolist() == [9, 7, 6, 2, 3, 8, 1, 0, 5, 4]
+    assert core.draw_permutation(2_000_000, 42, 3, 7, 11).tolist() == [992565, 812299, 203378, 1774005]
 
 
 @pytest.mark.parametrize(("n", "seed", "epoch"), [(4, -1, 0), (4, 2**64, 0), (4, 0, -1), (4, 0, 2**32)])
@@ -90,9 +91,36 @@ def test_a_seed_or_epoch_that_does_not_fit_is_an_error(core: ModuleType, n: int,
         core.draw_permutation(n, seed, epoch)
 
 
-def test_a_negative_length_is_an_error(core: ModuleType) -> None:
-    with pytest.raises(ValueError, match="negative dimensions"):
-        core.draw_permutation(-1, 0, 0)
+@pytest.mark.parametrize(("n", "part"), [(-1, ()), (5, (-1,)), (5, (3, 2)), (5, (0, 6)), (2**40, (1, 2**40 + 1))])
+def test_places_that_are_none_are_an_error(core: ModuleType, n: int, part: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"of {n}, expected 0 <= first <= last <= n"):
+        core.draw_permutation(n, 0, 0, *part)
+
+
+@pytest.mark.parametrize("n", [2**20 + 1, 2**20 + 2**11, 2**20 + 2**11 + 1, 1_500_007])
+def test_long_permutations_are_the_references(core: ModuleType, n: int) -> None:
+    expected = random.permutation(n, 2**64 - 1 - n, 5)
+    order = core.draw_permutation(n, 2**64 - 1 - n, 5)
+    assert order.dtype == np.dtype(np.intp)
+    np.testing.assert_array_equal(order, expected)
+    for first, last in ((0, 1), (1000, 1000), (n - 777, n), (12345, 54321)):
+        np.testing.assert_array_equal(core.draw_permutation(n, 2**64 - 1 - n, 5, first, last), expected[first:last])
+
+
+@pytest.mark.parametrize("n", [1, 10, 1000, 2**20])
+def test_a_part_of_a_permutation(core: ModuleType, n: int) -> None:
+    whole = core.draw_permutation(n, 3, 4)
+    for first, last in ((0, n), (n // 3, n // 2 + 1), (n, n)):
+        np.testing.assert_array_equal(core.draw_permutation(n, 3, 4, first, last), whole[first:last])
+
+
+def test_a_part_of_more_than_memory_holds(core: ModuleType) -> None:
+    n = 2**44
+    first = core.draw_permutation(n, 1, 2, 0, 1000)
+    assert first.min() >= 0
+    assert first.max() < n
+    assert first.std() > n / 4
+    assert len(set(first.tolist())) == 1000
 
 
 @pytest.mark.parametrize("n", [0, *SIZES])

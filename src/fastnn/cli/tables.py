@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ _WRITE_INTERVAL = 1.0
 
 def train(arguments: argparse.Namespace) -> None:
     """Train on a table, and save network and preprocessing as one file."""
-    output = _writable(arguments.output)
+    output = _writable(arguments.output, DATA=arguments.data)
     table = dict(read_table(arguments.data))
     rows = len(next(iter(table.values())))
     print(f"{arguments.data}: {rows} rows, {len(table)} columns")
@@ -68,14 +69,16 @@ def train(arguments: argparse.Namespace) -> None:
     model.compile(Adam(arguments.learning_rate), _loss(target), [] if target.classes is None else ["accuracy"])
     best = _Best(output, {"features": features.get_config(), "target": vars(target)})
     try:
-        model.fit(
-            x[training],
-            target.encode(labels[training]),
-            batch_size=arguments.batch_size,
-            epochs=arguments.epochs,
-            validation_data=(x[validation], target.encode(labels[validation])) if held_out else None,
-            callbacks=best,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of a loss that is no number: the epochs show it
+            model.fit(
+                x[training],
+                target.encode(labels[training]),
+                batch_size=arguments.batch_size,
+                epochs=arguments.epochs,
+                validation_data=(x[validation], target.encode(labels[validation])) if held_out else None,
+                callbacks=best,
+            )
     finally:
         if best.best is not None:
             print(f"model       {output}, as after epoch {best.epoch + 1}")
@@ -92,7 +95,7 @@ def train(arguments: argparse.Namespace) -> None:
 def predict(arguments: argparse.Namespace) -> None:
     """Write a trained network's predictions for a table, as CSV."""
     if arguments.output is not None:
-        _writable(arguments.output)
+        _writable(arguments.output, MODEL=arguments.model, DATA=arguments.data)
     model, notes = read_model(arguments.model)
     try:
         features, target = Features.from_config(notes["features"]), Target(**notes["target"])
@@ -154,8 +157,11 @@ class _Best(Callback):
         self._unwritten, self._written_at = False, time.monotonic()
 
 
-def _writable(path: Path) -> Path:
-    """The path, checked before training, so that one which cannot be used is no surprise after it."""
+def _writable(path: Path, **inputs: Path) -> Path:
+    """The path, checked before training, so that one which cannot be used is no surprise after it; no input either."""
+    for name, given in inputs.items():
+        if path.exists() and given.exists() and path.samefile(given):
+            raise ValueError(f"argument --output: {str(path)!r} is {name} itself, expected another file")
     if path.is_dir():
         raise ValueError(f"argument --output: {str(path)!r} is a directory, expected a file")
     if not path.parent.is_dir():

@@ -354,12 +354,14 @@ def apply_activation(int kind, alpha, bint gradient, x, upstream, out, int threa
     return result
 
 
-def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch):
-    """The order of an epoch's samples."""
-    cdef cnp.ndarray order = np.empty(n, np.intp)
-    cdef ix* p = <ix*>cnp.PyArray_DATA(order)
-    with nogil: permutation(n, seed, epoch, p)
-    return order
+def draw_permutation(Py_ssize_t n, uint64_t seed, uint32_t epoch, Py_ssize_t first=0, last=None):
+    """Places first .. last of the order of an epoch's n samples; of more than ORDER_KEPT the others need not be known."""
+    cdef Py_ssize_t end = n if last is None else last
+    if not 0 <= first <= end <= n: raise ValueError(f"first is {first} and last {end} of {n}, expected 0 <= first <= last <= n")
+    return draw_order(n, seed, epoch, first, end)
+
+
+ORDER_KEPT = <int>MOST_KEPT
 
 
 def philox_block(counter, uint64_t key):

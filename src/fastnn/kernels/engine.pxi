@@ -34,7 +34,10 @@ cdef struct Call:
     ix first_step
     ix steps
     ix samples
-    const ix* order
+    ix before                  # samples of the step that earlier calls have had,
+    ix together                # and of those that all calls have: 0 for steps that begin and end in this one
+    const ix* order            # of the samples from `origin` on; NULL for their own, and origin 0
+    ix origin
     const double* rates        # one for each step, or a single one
     ix rate_stride
     int64_t iterations         # updates made before first_step
@@ -71,8 +74,7 @@ cdef class Engine(Network):
     cdef tuple optimizer_arrays    # and the state that it points to
     cdef Pieces by_norm            # where the gradients' norms are asked for
     cdef object norm_sums
-    cdef object order_array
-    cdef bint drawn                # it is of the last call
+    cdef readonly object order     # of the samples that train() was last called for, (samples,); None for their own
     cdef bint backward_done        # the buffers hold a backward pass
     cdef object progress
     cdef object raised
@@ -316,9 +318,9 @@ cdef class Engine(Network):
     cdef void train_member(self, Call* call, int member, int members) noexcept nogil:
         cdef Step step
         cdef double scale
-        cdef ix s, c, r0, r1, rows, start, n_out = self.layers[self.n_layers - 1].n_out
+        cdef ix s, c, r0, r1, rows, start, place, n_out = self.layers[self.n_layers - 1].n_out
         cdef ix chunk = MAX_ROWS if self.whole else self.chunk
-        cdef bint last
+        cdef bint last, ends = call.before + call.samples >= call.together     # the steps
         cdef Pass p
         p.training = True
         cdef real* work = self.work + member*self.work_size
@@ -327,25 +329,26 @@ cdef class Engine(Network):
             start = s*call.batch
             step.rows = min(call.batch, call.samples - start)
             if call.train: self.set_rates(call, s, &step.rates)
-            scale = 1.0/<double>self.counted(call.order, start, step.rows)
+            place = start - call.origin
+            scale = 1.0/<double>(call.together or self.counted(call.order, place, step.rows))
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, chunk)
                 r0 = share(rows, member, members, MR)
                 r1 = share(rows, member + 1, members, MR)
-                if r1 > r0: self.gather(call.order, start + c, r0, r1)
-                p.first_row, p.step = c, <uint32_t>(call.iterations + s - call.first_step)
+                if r1 > r0: self.gather(call.order, place + c, r0, r1)
+                p.first_row, p.step = call.before + c, <uint32_t>(call.iterations + s - call.first_step)
                 if self.forward(0, rows, &p, member, members, call, work): return
                 if call.predictions and r1 > r0:
                     self.copy_outputs(r0, r1, call.predictions + (start - call.first_step*call.batch + c)*n_out)
-                last = c + rows == step.rows
-                if self.backward_chunk(0, rows, scale, member, members, ADD if c else SET, last,
+                last = ends and c + rows == step.rows
+                if self.backward_chunk(0, rows, scale, member, members, ADD if call.before + c else SET, last,
                                        &step if call.train and last else NULL, call, work): return
                 if call.train and last: self.move_all(member, members)
                 c += rows
                 if member == 0:
                     if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
-                    if c == step.rows: call.steps_done += 1
+                    if last: call.steps_done += 1
                     self.look_around(call, rows*self.n_parameters)
                 if self.meet(call, member, 2): return
 
@@ -443,7 +446,7 @@ cdef class Engine(Network):
     # ---- calls from Python ------------------------------------------------------------------------------------------
 
     def train(self, Py_ssize_t batch_size, order_key, Py_ssize_t first_step, Py_ssize_t steps, cnp.ndarray learning_rates,
-              int64_t iterations, int threads, progress, outputs=None):
+              int64_t iterations, int threads, progress, outputs=None, part=None):
         """Train on batches first_step … of an epoch of the bound data.
 
         order_key : (seed, epoch) that the epoch's order is drawn from, or None for the data's own order.
@@ -451,6 +454,9 @@ cdef class Engine(Network):
         iterations : updates made so far.
         progress : called with the number of the epoch's steps done, about ten times a second, or None.
         outputs : where the outputs (samples of these steps, n_out) go, each as it was in its step, in the epoch's order.
+        part : (before, together), where the bound data are some of a single step's `together` samples, and `before` of them
+            were in the calls before this one: as many chunks as fit, so that their sums are those of a single call.  The
+            last of the calls updates the parameters; for networks and losses that `in_parts` says it of.
 
         Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).
         An exception from a signal handler or from progress leaves the parameters as they were after the last whole step;
@@ -462,13 +468,18 @@ cdef class Engine(Network):
         call.iterations = iterations
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
+        if part is not None:
+            call.before, call.together = part
+            if call.before % self.chunk: raise ValueError(f"part begins at sample {call.before}, expected a multiple of {self.chunk}")
         self.forward_rows = self.steps_done = 0
         self.prepare()
         self.reserve(max(self.rows_at_once(min(batch_size, self.samples)), <ix>2), threads)      # two: see train_single
-        call.order = self.draw_order(order_key)
-        if outputs is not None:
-            last = min((first_step + steps)*batch_size, self.samples)
-            call.predictions = self.room_for_outputs(outputs, last - first_step*batch_size)
+        cdef ix first = first_step*batch_size, last = min((first_step + steps)*batch_size, self.samples)
+        self.order = None
+        if order_key is not None:
+            self.order = draw_order(self.samples, order_key[0], order_key[1], first, last)
+            call.order, call.origin = <const ix*>cnp.PyArray_DATA(self.order), first
+        if outputs is not None: call.predictions = self.room_for_outputs(outputs, last - first)
         self.progress = progress
         try:
             self.run(train_member, &call, threads)
@@ -479,29 +490,16 @@ cdef class Engine(Network):
 
     cdef readonly ix steps_done
 
+    @property
+    def in_parts(self):
+        """Whether a step may come in parts: no layer sees all of it, and all of its samples count."""
+        return not (self.whole or self.loss.ignores)
+
     cdef real* room_for_outputs(self, cnp.ndarray outputs, ix samples) except NULL:
         cdef ix n_out = self.layers[self.n_layers - 1].n_out
         if cnp.PyArray_SIZE(outputs) != samples*n_out:
             raise ValueError(f"outputs has {outputs.size} elements, expected {samples} times {n_out}")
         return <real*>writable(outputs, "outputs")
-
-    @property
-    def order(self):
-        """The order of the samples that train() last drew, or None for the data's own."""
-        return self.order_array if self.drawn else None
-
-    cdef const ix* draw_order(self, order_key) except? NULL:
-        cdef uint64_t seed
-        cdef uint32_t epoch
-        cdef ix* order
-        cdef ix n = self.samples
-        self.drawn = order_key is not None
-        if not self.drawn: return NULL
-        seed, epoch = order_key
-        if self.order_array is None or self.order_array.size != n: self.order_array = np.empty(n, np.intp)
-        order = <ix*>cnp.PyArray_DATA(self.order_array)
-        with nogil: permutation(n, seed, epoch, order)
-        return order
 
     cdef inline ix rows_at_once(self, ix batch) noexcept nogil:
         return batch if self.whole else min(batch, self.chunk)

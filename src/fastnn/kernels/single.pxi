@@ -124,7 +124,7 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
     cdef real* work = e.work
     cdef bint ahead = e.layers[0].n_out > 1        # the first layer's z is made with the update of the sample before
     memset(&rates, 0, sizeof(Rates))
-    e.gather(call.order, call.first_step, 0, 1)
+    e.gather(call.order, call.first_step - call.origin, 0, 1)
     if ahead: preactivate_row(&e.layers[0], e.parameters, e.input, e.layers[0].output)
     for s in range(call.first_step, end):
         row = (s - call.first_step) & 1
@@ -137,7 +137,7 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
         e.loss_and_delta(row, row + 1, 1)
         for l in range(e.n_layers - 1, 0, -1): e.backward_dense(l, row, row + 1, 1, work)
         for l in range(e.n_layers - 1, 0, -1): kernel_step(e, l, row, &rates, NULL, NULL, work)
-        if s + 1 < end: e.gather(call.order, s + 1 - next_row, next_row, next_row + 1)
+        if s + 1 < end: e.gather(call.order, s + 1 - call.origin - next_row, next_row, next_row + 1)
         if ahead and s + 1 < end:
             kernel_step(e, 0, row, &rates, e.input + next_row*e.input_ld, e.layers[0].output + next_row*e.layers[0].ld, work)
         else: kernel_step(e, 0, row, &rates, NULL, NULL, work)

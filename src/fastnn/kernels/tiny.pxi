@@ -255,11 +255,11 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
         e.set_rates(call, s, &rates)
         if late.on:
             for r in range(rows):
-                k = call.order[start + r] if call.order else start + r
+                k = call.order[start - call.origin + r] if call.order else start + r
                 row[r] = e.x + k*t[0].n_in
                 late.y[late.rows + r] = e.y[k]
         else:
-            e.gather(call.order, start, 0, rows)
+            e.gather(call.order, start - call.origin, 0, rows)
             for r in range(rows): row[r] = e.input + r*e.input_ld
         if rows == 1: tiny_step(e, t, n_layers, row, &late, call, 1, rates.rate)
         else: tiny_step(e, t, n_layers, row, &late, call, rows, rates.rate)

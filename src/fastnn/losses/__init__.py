@@ -279,6 +279,11 @@ def get(identifier: str | dict[str, Any] | Loss | type[Loss] | Callable[..., np.
         return deserialize(identifier)
     if callable(identifier) and identifier in _FUNCTIONS:
         return _FUNCTIONS[identifier]()
+    if callable(identifier) and not isinstance(identifier, (Loss, type)):
+        raise TypeError(
+            f"loss is {identifier!r}, which has no gradient; expected a name or an object of Loss, of your own class "
+            "with a value_and_gradient"
+        )
     return validation.lookup("loss", identifier, Loss, _NAMED)
 
 

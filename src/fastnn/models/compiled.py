@@ -53,6 +53,11 @@ class Compiled(Persistent):
         loss: str | dict[str, Any] | losses.Loss | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Choose how to train.
 
@@ -68,6 +73,8 @@ class Compiled(Persistent):
             time, each as it was in its step.
         weighted_metrics : list, optional
             The same, of samples that weigh what `sample_weight` and `class_weight` say.
+        run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
+            How Keras is to run the steps; taken, and of no effect here, where all are compiled.
 
         Raises
         ------
@@ -127,23 +134,37 @@ class Compiled(Persistent):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update on one batch; its loss before that, or [loss, metric, …], or with `return_dict` all by name."""
+        """One update on one batch.
+
+        Returns the loss, or [loss, metric, …], or with `return_dict` all by name: means over the samples since the last
+        `reset_metrics`, as each was before its update.
+        """
         x, y, w = self._data(x, y, sample_weight)
         w = self._by_class(class_weight, y, w)
         if self._engine is None:
             self.build(x.shape[1])
-        self._measures.reset()
         self._train(Piece(x, y, w, len(x), 1), None, self._threads(len(x)))
         return _reported(self._measures.logs(), return_dict)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss of one batch, or [loss, metric, …], or with `return_dict` both by name."""
+        """The loss, or [loss, metric, …], or with `return_dict` all by name, of the samples since the last
+        `reset_metrics`.
+        """
         x, y, w = self._data(x, y, sample_weight)
         if self._engine is None:
             self.build(x.shape[1])
-        self._measures.reset()
         self._test(Piece(x, y, w, len(x), 1), self._threads(len(x), passes=1))
         return _reported(self._measures.logs(), return_dict)
+
+    def reset_metrics(self) -> None:
+        """Forget the samples that the loss and the metrics are means of: `fit` does for each epoch, `evaluate` as it
+        begins, and `train_on_batch` and `test_on_batch` never.
+        """
+        self._measures.reset()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Loss and metrics by name, of the samples since they were reset."""
+        return self._measures.logs()
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for one batch x (N, in), in the model's dtype."""
@@ -171,11 +192,12 @@ class Compiled(Persistent):
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:
                 result: tuple[float, float, int] = engine.train(
-                    piece.batch, piece.order, piece.first, piece.steps, rates, before, n_threads, progress, outputs
-                )
+                    piece.batch, piece.order, piece.first, piece.steps, rates, before, n_threads, progress, outputs,
+                    piece.part,
+                )  # fmt: skip
             finally:
                 optimizer.steps += engine.steps_done
-            return result, engine.order[rows] if which and piece.order is not None else rows
+            return result, rows if engine.order is None else engine.order
 
         (total, hits, bad), trained = self._work(train, piece.x, piece.y, piece.w)
         y = piece.y[trained] if which else piece.y

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ..mapped import give_back, is_mapped
 _PIECE_BYTES = 1 << 24  # of a mapped file's rows that are copied out at once
 _BLOCK = 1 << 21  # of a mapped file: what reading one byte may make resident, where the system keeps it in large pages
 _BLOCKS = 32  # to read from, before they are given back
+_ORDER = core("float32").ORDER_KEPT  # samples whose order is known at once, at most
 
 Rows: TypeAlias = "slice | np.ndarray"
 Weigh: TypeAlias = "Callable[[Any, np.ndarray | None], np.ndarray | None]"  # targets and weights to weights
@@ -46,25 +48,37 @@ class Piece(NamedTuple):
     steps: int
     first: int = 0  # the step to begin with
     order: tuple[int, int] | None = None  # what the engine draws the samples' order from
+    part: tuple[int, int] | None = None  # of a step that is too long: samples of it before these, and all
+
+    @property
+    def begins(self) -> bool:
+        """Whether a step begins with it."""
+        return self.part is None or self.part[0] == 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether a step ends with it."""
+        return self.part is None or self.part[0] + len(self.x) == self.part[1]
 
 
 class _Mapped:
     """Rows in a mapped file, raw, and how they are checked."""
 
-    def __init__(self, value: np.ndarray, check: Callable[[Any, int], Any]) -> None:
+    def __init__(self, value: Any, check: Callable[[Any, int], Any]) -> None:
         self.value, self._check = value, check
 
     def __len__(self) -> int:
-        return len(self.value)
+        rows: int = self.value.shape[0]
+        return rows
 
     def __getitem__(self, rows: Rows) -> Any:
         """Some rows, as the engine takes them."""
         raw = _read(self.value, rows)
         return self._check(raw, len(raw))
 
-    def cut(self, rows: slice) -> _Mapped:
+    def cut(self, rows: slice) -> Self:
         """Some rows, still in the file."""
-        return _Mapped(self.value[rows], self._check)
+        return type(self)(self.value[rows], self._check)
 
     def whole(self) -> Any:
         """All rows, as the engine takes them: where they lie, if that is possible."""
@@ -76,6 +90,17 @@ class _Mapped:
             self._check(self.value[:0], rows)
         for start in range(0, rows, _piece_rows(self.value)):
             self[start : start + _piece_rows(self.value)]
+
+
+class _Sparse(_Mapped):
+    """Rows of a sparse matrix of SciPy, which become dense as they are taken."""
+
+    def __getitem__(self, rows: Rows) -> Any:
+        raw = self.value[rows].toarray()
+        return self._check(raw, len(raw))
+
+    def whole(self) -> Any:
+        return self[:]
 
 
 class Arrays:
@@ -95,7 +120,7 @@ class Arrays:
 
     def __init__(self, x: Any, y: Any, w: Any, checks: Checks, prefix: str = "") -> None:
         self._weigh: Weigh | None = None
-        if not (is_mapped(x) or is_mapped(y) or is_mapped(w)):
+        if not (is_mapped(x) or is_mapped(y) or is_mapped(w) or is_sparse(x)):
             x = checks.x(x, f"{prefix}x")
             y = checks.y(y, f"{prefix}y", len(x)) if checks.y else None
             self._keep((x, y, checks.w(w, f"{prefix}sample_weight", len(x))))
@@ -111,6 +136,9 @@ class Arrays:
         if is_mapped(x):  # of which no value can be wrong, and all would have to be read
             checks.x(x[:1], f"{prefix}x")
             x = _Mapped(x, lambda v, _: checks.x(v, f"{prefix}x"))
+        elif is_sparse(x):
+            x = _Sparse(x.tocsr(), lambda v, _: checks.x(v, f"{prefix}x"))
+            x[:1]  # for what is wrong with all
         else:
             x = checks.x(x, f"{prefix}x")
         y = column(y, len(x), lambda v, rows: checks.y(v, f"{prefix}y", rows) if checks.y else None)
@@ -120,7 +148,7 @@ class Arrays:
         x = parts[0].value if isinstance(parts[0], _Mapped) else parts[0]
         self._parts = parts
         self._mapped = any(isinstance(part, _Mapped) for part in parts)
-        self.samples: int = len(x)
+        self.samples: int = x.shape[0]
         self.features: int = x.shape[1] if x.ndim == 2 else math.prod(x.shape[1:])
 
     def cut(self, rows: slice) -> Arrays:
@@ -160,7 +188,13 @@ class Arrays:
         return self.samples if batch is None else min(batch, self.samples)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        chunk: int | None = None,
     ) -> Iterator[Piece]:
         """The steps of an epoch.
 
@@ -169,7 +203,8 @@ class Arrays:
         batch : int
             Samples of a step.
         limit : int, optional
-            Samples of a piece, at most, unless a step has more.
+            Samples of a piece, at most, unless a step has more.  Of a mapped file no more are taken than memory
+            should be spent on.
         steps : int, optional
             Of an epoch, which goes on where the one before it stopped, and begins again where the samples end; by
             default a pass over all samples.
@@ -177,26 +212,60 @@ class Arrays:
             How many were before it.
         seed : int, optional
             What the orders of the samples are drawn from; by default they stay in their own.
+        chunk : int, optional
+            A step of more samples than fit may come in parts of a multiple of so many.
         """
         of_a_pass = self.steps(batch)
         begin = epoch * (steps or of_a_pass)
         end = begin + (steps or of_a_pass)
+        room = limit or self.samples
         if self._mapped:
-            limit = min(limit or self.samples, max(_PIECE_BYTES // (8 * self.features), 1))
+            room = min(room, max(_PIECE_BYTES // (8 * self.features), 1))
         while begin < end:
             number, first = divmod(begin, of_a_pass)
             count = min(of_a_pass - first, end - begin)
             begin += count
-            if batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
-                yield Piece(*self.whole(), batch, count, first, None if seed is None else (seed, number))
-                continue
-            at_once = batch * max((limit or batch) // batch, 1)
-            drawn = None if seed is None else core("float32").draw_permutation(self.samples, seed, number)
             last = min((first + count) * batch, self.samples)
-            for start in range(first * batch, last, at_once):
-                rows = slice(start, min(start + at_once, last))
-                x, y, w = self.take(rows if drawn is None else drawn[rows])
-                yield Piece(x, y, w, batch, -(-len(x) // batch))
+            if self._mapped and chunk is not None and min(batch, self.samples) > room:
+                order = _Order(self.samples, seed, number)
+                yield from self._in_parts(first * batch, last, batch, chunk * max(room // chunk, 1), order)
+            elif batch >= self.samples or (not self._mapped and (limit is None or count * batch <= limit)):
+                key = None if seed is None else (seed, number)
+                at_once = max(_ORDER // batch, 1) if key and self.samples > _ORDER else count
+                for step in range(first, first + count, at_once):
+                    yield Piece(*self.whole(), batch, min(at_once, first + count - step), step, key)
+            else:
+                order = _Order(self.samples, seed, number)
+                at_once = batch * max(room // batch, 1)
+                for start in range(first * batch, last, at_once):
+                    x, y, w = self.take(order[start : min(start + at_once, last)])
+                    yield Piece(x, y, w, batch, -(-len(x) // batch))
+
+    def _in_parts(self, first: int, last: int, batch: int, at_once: int, order: _Order) -> Iterator[Piece]:
+        """Steps of more samples than are copied out at once."""
+        for begin in range(first, last, batch):
+            end = min(begin + batch, last)
+            for start in range(begin, end, at_once):
+                x, y, w = self.take(order[start : min(start + at_once, end)])
+                yield Piece(x, y, w, batch, 1, part=(start - begin, end - begin))
+
+
+class _Order:
+    """The order of an epoch's samples, of which no more than some places are kept; their own without a seed."""
+
+    def __init__(self, samples: int, seed: int | None, number: int) -> None:
+        self._draw: Callable[..., np.ndarray] = partial(core("float32").draw_permutation, samples, seed, number)
+        self._own, self._short = seed is None, samples <= _ORDER
+
+    def __getitem__(self, places: slice) -> Rows:
+        """The rows at some places."""
+        if self._own:
+            return places
+        return self._whole[places] if self._short else self._draw(places.start, places.stop)
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return self._draw()
 
 
 def _rows(part: Any, rows: Rows) -> Any:
@@ -288,7 +357,13 @@ class Batches:
         return Piece(x, y, self._weigh(y, w) if self._weigh else w, len(x), 1)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        chunk: int | None = None,
     ) -> Iterator[Piece]:
         """The batches of an epoch, as they come."""
         done = 0
@@ -298,6 +373,8 @@ class Batches:
             piece = self._peeked or self._take()
             self._peeked = None
             if piece is None:
+                if hasattr(self._source, "on_epoch_end"):
+                    self._source.on_epoch_end()
                 if self._steps is None:
                     return
                 if self._once:
@@ -311,8 +388,6 @@ class Batches:
             yield piece
 
     def _begin_again(self) -> None:
-        if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
         self._iterator, self._number = self._start(), 0
         self._peeked = self._take()
         if self._peeked is None:
@@ -326,16 +401,23 @@ def is_in_memory(x: Any) -> bool:
     """Whether x is an array, or becomes one, that is no mapped file."""
     if type(x) is np.ndarray and x.base is None:  # the owner of its memory, and the most usual
         return True
-    return not is_mapped(x) and not is_batches(x)
+    return not (is_mapped(x) or is_sparse(x) or is_batches(x))
 
 
 def is_batches(x: Any) -> bool:
     """Whether x, given without y, is an iterable of batches, and no array."""
-    if isinstance(x, (np.ndarray, str, bytes, set, frozenset, dict)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, str, bytes, bytearray, memoryview, set, frozenset, dict)):
+        return False
+    if hasattr(x, "__array__") or is_sparse(x):
         return False
     if isinstance(x, (list, tuple)):
         return bool(x) and isinstance(x[0], (list, tuple)) and any(np.ndim(part) > 0 for part in x[0])
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether x is a sparse matrix or array of SciPy."""
+    return hasattr(x, "toarray") and hasattr(x, "tocsr")
 
 
 def _piece_rows(array: np.ndarray) -> int:

@@ -160,9 +160,9 @@ class Sequential(Compiled):
         ----------
         x : array_like (N, in), or iterable of batches
             Arrays and data frames are converted to the model's dtype once; no copy where they have it.  Of a memory map
-            rows are read some steps at a time, and converted then: memory does not grow with the file, but for 8 bytes
-            a sample where it is shuffled.  An iterable, such as a list, a generator or a data loader, gives batches
-            ``(x, y)`` or ``(x, y, sample_weight)``, each of which is a step; it is gone through once an epoch.
+            rows are read some steps at a time, and converted then: memory does not grow with the file.  An iterable,
+            such as a list, a generator or a data loader, gives batches ``(x, y)`` or ``(x, y, sample_weight)``, each of
+            which is a step; it is gone through once an epoch.
         y : array_like (N, out), or integer labels (N,) for sparse losses; (N,) means (N, 1)
             None where x is an iterable.
         batch_size : int or "full", optional
@@ -262,7 +262,9 @@ class Sequential(Compiled):
                     )
                 limit = self._limit(size, observers.wants_train_batches)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
-                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
+                self._need_build()  # where a callback has changed the layers
+                chunk = self._engine.chunk if self._engine.in_parts else None
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, chunk)
                 bad = self._epoch(pieces, observers, size, n_threads)
                 self._epochs_trained += 1
                 logs = self._measures.logs()
@@ -301,15 +303,15 @@ class Sequential(Compiled):
             first = piece.first  # the engine counts from there
             if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
                 progress(first)
-            if by_batch:
+            if by_batch and piece.begins:
                 observers.on_train_batch_begin(done)
             if piece.batch != batch:  # of an iterable
                 batch, n_threads = piece.batch, self._threads(piece.batch)
             first_bad = self._train(piece, progress, n_threads)
             if first_bad >= 0 > bad:
                 bad = done + first_bad - first
-            done += piece.steps
-            if by_batch:
+            done += piece.steps if piece.ends else 0
+            if by_batch and piece.ends:
                 observers.on_train_batch_end(done - 1, self._measures.logs())
                 if self.stop_training:
                     break
@@ -368,12 +370,14 @@ class Sequential(Compiled):
         observers.on_test_begin()
         self._measures.reset()
         # Of arrays the steps are cut off already; of batches they are counted by the feed.
-        for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch))):
-            if by_batch:
+        batch = 0
+        for piece in feed.pieces(size, self._limit(size, by_batch), chunk=1):
+            if by_batch and piece.begins:
                 observers.on_test_batch_begin(batch)
             self._test(piece, self._threads(len(piece.x), passes=1))
-            if by_batch:
+            if by_batch and piece.ends:
                 observers.on_test_batch_end(batch, self._measures.logs())
+            batch += piece.ends
         logs = self._measures.logs()
         observers.on_test_end(logs)
         return logs
@@ -416,18 +420,27 @@ class Sequential(Compiled):
             feed = feed.cut(slice(0, steps * size))
         observers.set_params({"epochs": 1, "steps": feed.steps(size), "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
-        began, outputs = time.monotonic(), []
+        began, parts = time.monotonic(), []
+        result = None if feed.samples is None else self._outputs_of(feed.samples)
+        batch = done = 0
         observers.on_predict_begin()
         # Without a size that somebody asked for, or is told of, a call takes as much as it can.
         by_batch = observers.wants_predict_batches
-        for batch, piece in enumerate(feed.pieces(size, size if by_batch or batch_size is not None else None)):
-            if by_batch:
+        for piece in feed.pieces(size, size if by_batch or batch_size is not None else None, chunk=1):
+            if by_batch and piece.begins:
                 observers.on_predict_batch_begin(batch)
-            outputs.append(super().predict(piece.x))
-            if by_batch:
-                observers.on_predict_batch_end(batch, {"outputs": outputs[-1]})
+            outputs = super().predict(piece.x)
+            if result is None:
+                parts.append(outputs)
+            else:
+                result[done : done + len(outputs)] = outputs
+                done += len(outputs)
+                outputs = result[done - (piece.part[0] if piece.part else 0) - len(outputs) : done]
+            if by_batch and piece.ends:
+                observers.on_predict_batch_end(batch, {"outputs": outputs})
+            batch += piece.ends
         observers.on_predict_end()
-        result = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        result = np.concatenate(parts) if result is None else result
         if verbose:
             print(f"{len(result)} samples - {callbacks_.format_seconds(time.monotonic() - began)}")
         return result
@@ -521,8 +534,9 @@ def _split(feed: Feed, share: float) -> tuple[Arrays, Arrays]:
 
 
 def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed:
-    """Validation data, as they were given."""
-    if not isinstance(data, (tuple, list)):
+    """Validation data, as they were given: x and y, or batches of them."""
+    listed = isinstance(data, list) and bool(data) and all(isinstance(entry, tuple) for entry in data)
+    if listed or not isinstance(data, (tuple, list)):
         if not is_batches(data):
             kind = type(data).__name__
             raise TypeError(

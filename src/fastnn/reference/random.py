@@ -6,6 +6,8 @@ of a training can be computed by itself, in any order and by any thread, and com
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,8 +52,8 @@ def philox4x32(counter: npt.NDArray[np.uint32], key: npt.NDArray[np.uint32]) -> 
 def permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Return a random order of 0 ... n - 1, a function of (n, seed, epoch) alone.
 
-    Fisher-Yates from the identity: for i = n - 1, ..., 1 swap entries i and j, j = floor(u (i + 1) / 2**64), where u is
-    the next 64-bit number (j is uniform but for a bias below n / 2**64).
+    Up to 2**20 rows it is that of `fisher_yates`, and all orders are equally likely; of more, that of `feistel`,
+    where a part of the order can be had without the rest.
 
     Parameters
     ----------
@@ -60,23 +62,62 @@ def permutation(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     seed : int
         In 0 ... 2**64 - 1. The key is its low, then its high 32 bits.
     epoch : int
-        In 0 ... 2**32 - 1. Block b of four words has the counter (b's low 32 bits, b's high 32 bits, epoch, 0), and
-        gives two 64-bit numbers: words 0 and 1, then words 2 and 3, the low word first.
+        In 0 ... 2**32 - 1.
 
     Returns
     -------
     ndarray of int64, shape (n,)
     """
-    key = np.array([seed & _MASK, seed >> 32], dtype=np.uint32)
-    blocks = [(b & _MASK, b >> 32, epoch, 0) for b in range(n // 2)]  # n - 1 numbers, two a block
-    counters = np.array(blocks, dtype=np.uint32).reshape(-1, 4)
-    words = philox4x32(counters, key).reshape(-1, 2).tolist()  # (numbers, 2), Python ints
+    return fisher_yates(n, seed, epoch) if n <= 2**20 else feistel(n, seed, epoch)
 
+
+def fisher_yates(n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Fisher-Yates from the identity.
+
+    For i = n - 1, ..., 1 swap entries i and j, j = floor(u (i + 1) / 2**64), where u is the next of the epoch's 64-bit
+    numbers of stream 0 (j is uniform but for a bias below n / 2**64).
+    """
     order = list(range(n))
-    for i, (low, high) in zip(range(n - 1, 0, -1), words, strict=False):  # an odd n - 1 leaves one number over
-        j = ((low | high << 32) * (i + 1)) >> 64
+    for i, u in zip(range(n - 1, 0, -1), _numbers(n - 1, seed, epoch, stream=0), strict=True):
+        j = (u * (i + 1)) >> 64
         order[i], order[j] = order[j], order[i]
     return np.array(order, dtype=np.int64)
+
+
+def feistel(n: int, seed: int, epoch: int, rounds: int = 8) -> npt.NDArray[np.int64]:
+    """A Feistel network: entry i is a function of i, and of a number of random numbers that grows with the root of n.
+
+    Let s be the least number with s**2 >= n. Sample i is the pair (i // s, i % s), and a round sends (l, r) to
+    (r, (l + f(r)) mod s), f(r) = floor(u s / 2**64), where u is number s k + r of the epoch's 64-bit numbers of stream
+    2 in round k. The rounds map 0 ... s**2 - 1 to itself one to one, whatever f is. An entry of n or more, of which
+    there are fewer than 2 s, goes through them again, until it is below n: that maps 0 ... n - 1 to itself one to one.
+
+    Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    """
+    side = math.isqrt(max(n - 1, 0)) + 1
+    tables = np.array([(u * side) >> 64 for u in _numbers(rounds * side, seed, epoch, stream=2)], dtype=np.int64)
+
+    def through(place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        left, right = place // side, place % side
+        for f in tables.reshape(rounds, side):
+            left, right = right, (left + f[right]) % side
+        return left * side + right
+
+    order = through(np.arange(n))
+    while (outside := order >= n).any():
+        order[outside] = through(order[outside])
+    return order
+
+
+def _numbers(count: int, seed: int, epoch: int, stream: int) -> list[int]:
+    """Random numbers of 64 bits: of block b words 0 and 1, then words 2 and 3, the low word first.
+
+    Block b of four words has the counter (b's low 32 bits, b's high 32 bits, epoch, stream).
+    """
+    key = np.array([seed & _MASK, seed >> 32], dtype=np.uint32)
+    counters = [(b & _MASK, b >> 32, epoch, stream) for b in range((count + 1) // 2)]
+    words = philox4x32(np.array(counters, dtype=np.uint32).reshape(-1, 4), key).reshape(-1, 2).tolist()
+    return [low | high << 32 for low, high in words][: max(count, 0)]
 
 
 def dropout_mask(
