@@ -44,7 +44,7 @@ class Compiled(Persistent):
 
     def compile(
         self,
-        optimizer: str | dict[str, Any] | optimizers.Optimizer = "sgd",
+        optimizer: str | dict[str, Any] | optimizers.Optimizer = "rmsprop",
         loss: str | dict[str, Any] | losses.Loss | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
@@ -54,6 +54,7 @@ class Compiled(Persistent):
         Parameters
         ----------
         optimizer : str or Optimizer, or dict as `optimizers.serialize` makes it
+            `optimizers.RMSprop` by default, which is Keras's.
         loss : str or Loss, or dict as `losses.serialize` makes it
             A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
             categorical behind softmax) is computed from the pre-activations, exactly.
