@@ -27,6 +27,7 @@ from fastnn.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from fastnn.callbacks.base import when_not_finite
 from fastnn.layers import BatchNormalization, Dense, Dropout, Input
 
 RNG = np.random.default_rng(7)
@@ -186,15 +187,135 @@ def test_reduce_lr_on_plateau_lowers_the_models_rate(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "Epoch 3: the learning rate goes down to 0.05\n"
 
 
-def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    x = X.copy()
-    x[50] = np.nan
-    model = make()
-    with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 1, step 2"):
-        history = model.fit(x, Y, epochs=5, shuffle=False, verbose=0, callbacks=TerminateOnNaN())
-    assert history.epoch == [0]
-    assert "Epoch 1: the loss is not finite, training ends" in capsys.readouterr().out
-    assert make().fit(X, Y, epochs=3, verbose=0, callbacks=TerminateOnNaN()).epoch == [0, 1, 2]
+# Each way that the engine has of training: two for tiny networks, of which one computes losses late, that of steps of
+# one sample, and the general one, here also on two threads, with a norm to wait for, in chunks, and with outputs.
+WAYS: dict[str, dict[str, Any]] = {
+    "tiny and late": {"optimizer": "sgd"},
+    "tiny": {"optimizer": "sgd", "activation": "tanh"},
+    "single": {"optimizer": "adam", "batch": 1},
+    "general": {"optimizer": "adam"},
+    "threads": {"optimizer": "adam", "units": 300, "batch": 16},
+    "norm": {"optimizer": optimizers.SGD(0.01, global_clipnorm=1e9)},
+    "chunks": {"optimizer": "adam", "batch": 600},
+    "outputs": {"optimizer": "sgd", "metrics": ["mae", "r2_score"]},
+    "batches": {"optimizer": "sgd", "each": True},
+}
+
+
+def regression(
+    callbacks: Any,
+    y: np.ndarray,
+    *,
+    optimizer: Any,
+    activation: str | None = None,
+    units: int = 6,
+    batch: int = 4,
+    metrics: Any = (),
+    each: bool = False,
+    **fit: Any,
+) -> Sequential:
+    model = Sequential([Input((4,)), Dense(units, "sigmoid"), Dense(1, activation)], seed=4)
+    optimizer = optimizer if isinstance(optimizer, str) else type(optimizer).from_config(optimizer.get_config())
+    model.compile(optimizer, "mse", metrics=list(metrics))
+    callbacks = [*callbacks, *([LambdaCallback(on_train_batch_end=lambda batch, logs: None)] if each else [])]
+    model.fit(np.resize(X, (len(y), 4)), y, batch, verbose=0, callbacks=callbacks, **fit)
+    return model
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("at", [0, 23, 58])
+def test_terminate_on_nan_stops_after_the_step(way: str, at: int, capsys: pytest.CaptureFixture[str]) -> None:
+    fastnn.set_num_threads(2)
+    batch = WAYS[way].get("batch", 4)
+    y = np.resize(X, (max(60, 2 * batch), 4))[:, :1]
+    y[at] = 1e24  # whose square is no float32; the weights stay finite, and tell how many steps there were
+    step = at // batch + 1
+    with pytest.warns(RuntimeWarning, match=f"the loss turned inf in epoch 1, step {step}"):
+        model = regression([TerminateOnNaN()], y, shuffle=False, epochs=5, **WAYS[way])
+    with pytest.warns(RuntimeWarning, match="the loss turned inf"):
+        twin = regression([], y[: step * batch], shuffle=False, **WAYS[way])
+    assert capsys.readouterr().out == f"Step {step}: the loss is inf, training ends\n"
+    assert np.isfinite(model.parameters).all()
+    assert same(model, twin)
+    assert model.finished
+    assert model.history is not None
+    assert twin.history is not None
+    assert (model.history.epoch, model.history.history) == ([0], twin.history.history)
+    assert model.stop_training
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_terminate_on_nan_changes_no_bit_of_a_training(way: str) -> None:
+    y = X[:, :1]
+    calls = []
+
+    class Counts(Sequential):
+        def _train(self, *arguments: Any) -> Any:
+            calls.append(arguments)
+            return super()._train(*arguments)
+
+    model, twin = (regression(some, y, epochs=3, **WAYS[way]) for some in ([TerminateOnNaN()], []))
+    assert same(model, twin)
+    assert model.history is not None
+    assert twin.history is not None
+    assert model.history.history == twin.history.history
+    counts = Counts([Input((4,)), Dense(1)])
+    counts.compile("sgd", "mse")
+    counts.fit(X, y, 4, epochs=3, verbose=0, callbacks=TerminateOnNaN())
+    assert len(calls) == 3
+
+
+def test_a_loss_that_is_not_finite_may_be_let_go_on() -> None:
+    seen: list[Any] = []
+
+    class Watches(TerminateOnNaN):
+        @when_not_finite
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append((batch, logs["loss"]))
+
+    class SeesAll(TerminateOnNaN):  # without the mark, it is a hook like any other
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(batch)
+
+    y = X[:, :1].copy()
+    y[23] = 1e24
+    with pytest.warns(RuntimeWarning, match="the loss turned nan in epoch 1, step 6"):
+        model, twin = (
+            regression(some, y, shuffle=False, epochs=2, optimizer="sgd", metrics=["mae"]) for some in ([Watches()], [])
+        )
+    assert repr(seen) == "[(5, inf), (0, nan)]"  # once in each epoch
+    assert same(model, twin)
+    assert model.history is not None
+    assert twin.history is not None
+    assert repr(model.history.history) == repr(twin.history.history)
+    seen.clear()
+    with pytest.warns(RuntimeWarning, match="the loss turned"):
+        regression([SeesAll()], y, optimizer="sgd")
+    assert seen == list(range(15))
+
+
+def test_terminate_on_nan_may_raise() -> None:
+    y = X[:, :1].copy()
+    y[23] = np.inf
+    for each in (False, True):
+        with pytest.raises(RuntimeError, match="in step 6 of the epoch"):
+            regression([TerminateOnNaN(raise_error=True)], y, shuffle=False, optimizer="adam", each=each)
+    TerminateOnNaN(raise_error=True).on_train_batch_end(3, {"loss": 1.0})
+    with pytest.raises(RuntimeError, match="the loss is nan in step 4"):  # in a loop of one's own
+        callbacks.CallbackList(TerminateOnNaN(raise_error=True)).on_train_batch_end(3, {"loss": np.nan})
+
+
+def test_training_that_is_to_stop_before_it_begins_has_one_step() -> None:
+    def stop(*_: Any) -> None:
+        model.stop_training = True
+
+    for hook in ("on_train_begin", "on_epoch_begin"):
+        model, twin = make(), make()
+        assert model.fit(
+            X, Y, 20, epochs=3, verbose=0, shuffle=False, callbacks=LambdaCallback(**{hook: stop})
+        ).epoch == [0]
+        twin.fit(X[:20], Y[:20], 20, verbose=0, shuffle=False)
+        assert same(model, twin)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------

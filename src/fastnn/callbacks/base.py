@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
+
+Hook = TypeVar("Hook")
+
+
+def when_not_finite(hook: Hook) -> Hook:
+    """Mark a hook of batches of training as one that does nothing until the loss is not finite.
+
+    Steps need not run one by one for it: an epoch is one call, which ends with the first such step.
+    """
+    hook.when_not_finite = True  # type: ignore[attr-defined]
+    return hook
 
 
 class Callback:
@@ -14,7 +25,8 @@ class Callback:
     Attributes
     ----------
     model : Sequential or None
-        The model in training. Setting ``model.stop_training = True`` ends training after the epoch.
+        The model in training. Setting ``model.stop_training = True`` ends training after the epoch, or in a hook of
+        batches after the step.
     params : dict
         ``"epochs"``, ``"steps"`` per epoch (None where unknown), ``"samples"`` (None where unknown) and
         ``"verbose"``.
@@ -100,19 +112,20 @@ class Callback:
         """Act after a batch of `predict`; ``logs["outputs"]`` are its outputs."""
 
 
-_BATCHES = {
-    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
-    "test": ("on_test_batch_begin", "on_test_batch_end"),
-    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+_KIND_OF = {
+    **dict.fromkeys(("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"), "train"),
+    **dict.fromkeys(("on_test_batch_begin", "on_test_batch_end"), "test"),
+    **dict.fromkeys(("on_predict_batch_begin", "on_predict_batch_end"), "predict"),
 }
-_KIND_OF = {hook: what for what, hooks in _BATCHES.items() for hook in hooks}
 
 
 @cache
 def _of_class(kind: Any) -> frozenset[str]:
     """Of what batches a class has hooks."""
+    own = {hook: getattr(kind, hook) for hook in _KIND_OF if getattr(kind, hook) is not getattr(Callback, hook)}
     return frozenset(
-        what for what, hooks in _BATCHES.items() if any(getattr(kind, h) is not getattr(Callback, h) for h in hooks)
+        "losses_not_finite" if hasattr(function, "when_not_finite") else _KIND_OF[hook]
+        for hook, function in own.items()
     )
 
 
@@ -134,6 +147,8 @@ class CallbackList(Callback):
     ----------
     wants_train_batches, wants_test_batches, wants_predict_batches : bool
         Whether one of them has a hook for the batches: if none has, nothing is paid for them.
+    wants_losses_not_finite : bool
+        Whether one of them waits for a loss that is not finite.
 
     Raises
     ------
@@ -151,6 +166,7 @@ class CallbackList(Callback):
             raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callbacks).__name__}")
         self.callbacks: list[Callback] = []
         self.wants_train_batches = self.wants_test_batches = self.wants_predict_batches = False
+        self.wants_losses_not_finite = False
         for callback in callbacks:
             self.append(callback)
 
@@ -164,6 +180,7 @@ class CallbackList(Callback):
         self.wants_train_batches |= "train" in wanted
         self.wants_test_batches |= "test" in wanted
         self.wants_predict_batches |= "predict" in wanted
+        self.wants_losses_not_finite |= "losses_not_finite" in wanted
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)

@@ -258,7 +258,8 @@ class Sequential(Compiled):
                         "a callback compiled the model within fit, expected it to stay as it was; "
                         "optimizer.learning_rate may be set"
                     )
-                limit = self._limit(size, observers.wants_train_batches)
+                # Where training is to stop already, it does after one more step.
+                limit = self._limit(size, observers.wants_train_batches or self.stop_training)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
                 pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
                 bad = self._epoch(pieces, observers, size, n_threads)
@@ -286,7 +287,7 @@ class Sequential(Compiled):
     def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int) -> int:
         """Train on the pieces of an epoch; returns the first step with a loss that is not finite, or -1."""
         done, first, bad = 0, 0, -1
-        by_batch = observers.wants_train_batches
+        by_batch, halt = observers.wants_train_batches, observers.wants_losses_not_finite
         reported = time.monotonic()
 
         def progress(step: int) -> None:
@@ -303,14 +304,16 @@ class Sequential(Compiled):
                 observers.on_train_batch_begin(done)
             if piece.batch != batch:  # of an iterable
                 batch, n_threads = piece.batch, self._threads(piece.batch)
-            first_bad = self._train(piece, progress, n_threads)
-            if first_bad >= 0 > bad:
+            steps, first_bad = self._train(piece, progress, n_threads, halt and bad < 0)
+            if turned_bad := first_bad >= 0 > bad:
                 bad = done + first_bad - first
+            if by_batch or (halt and turned_bad):
+                observers.on_train_batch_end(done + steps - 1, self._measures.logs())
+            if steps < piece.steps and not self.stop_training:  # halted, for callbacks that let it go on
+                self._train(piece._replace(first=first + steps, steps=piece.steps - steps), progress, n_threads)
             done += piece.steps
-            if by_batch:
-                observers.on_train_batch_end(done - 1, self._measures.logs())
-                if self.stop_training:
-                    break
+            if self.stop_training:
+                break
         return bad
 
     def evaluate(
