@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -438,6 +440,237 @@ def test_a_training_that_is_killed_goes_on_with_the_same_bytes(tmp_path: Path) -
     twin.compile(optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
     twin.fit(x, (x[:, :1] > 0).astype(float), epochs=9, verbose=0)
     assert b"".join(w.tobytes() for w in twin.weights).hex() == rest[-1]
+
+
+CHILD_OF_BATCHES = (
+    CHILD.replace(
+        """def kill(epoch, logs):
+    if epoch == int(sys.argv[2]):""",
+        """def kill(batch, logs):
+    if model.optimizer.iterations == int(sys.argv[2]):""",
+    )
+    .replace("on_epoch_begin=kill", "on_train_batch_begin=kill")
+    .replace("sys.argv[1])", "sys.argv[1], save_freq=3)")
+)
+
+
+class Interrupts(Callback):
+    """Raises before a step, counted from the first of the training."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.model.optimizer.steps == self.step:
+            raise InterruptedError
+
+
+class SeesBatches(Callback):
+    """Writes down the steps of each epoch."""
+
+    def __init__(self, seen: list[int]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.seen.append(batch)
+
+
+def spread(y_true: Any, y_pred: Any) -> Any:
+    return abs(y_pred - y_true)
+
+
+def elaborate() -> Sequential:
+    stack = [Dense(8, "tanh"), BatchNormalization(), Dropout(0.3), Dense(1, "sigmoid")]
+    model = Sequential([Input((4,)), *stack], seed=3)
+    optimizer = optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=5, gradient_accumulation_steps=2)
+    found = ["accuracy", "auc", "r2_score", spread, metrics.Precision(thresholds=[0.3, 0.6], name="precision")]
+    model.compile(optimizer, "binary_crossentropy", metrics=found, weighted_metrics=["mae"])
+    return model
+
+
+def mapped(folder: Path) -> np.ndarray:
+    np.save(folder / "x.npy", X)
+    return np.load(folder / "x.npy", mmap_mode="r")
+
+
+def pairs(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for i in range(count):
+        yield X[i % 50 : i % 50 + 10], Y[i % 50 : i % 50 + 10]
+
+
+# What is trained on, and how, in 4 epochs; steps are of 8 samples.
+SOURCES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "arrays": lambda folder: {"x": X, "y": Y, "validation_data": (X[:20], Y[:20])},
+    "split": lambda folder: {"x": X, "y": Y, "validation_split": 0.1, "class_weight": {0: 1, 1: 2}},
+    "in order": lambda folder: {"x": X, "y": Y, "shuffle": False, "sample_weight": np.linspace(0, 1, 60)},
+    "mapped": lambda folder: {"x": mapped(folder), "y": Y},
+    "some steps": lambda folder: {"x": X, "y": Y, "steps_per_epoch": 7},
+    "batches": lambda folder: {"x": [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 60, 8)]},
+    "generator": lambda folder: {"x": pairs(40), "steps_per_epoch": 8},
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("save_freq", [3, 8])
+def test_a_training_goes_on_in_the_middle_of_an_epoch(source: str, save_freq: int, tmp_path: Path) -> None:
+    def fit(*others: Callback) -> Sequential:
+        model = elaborate()
+        backup = BackupAndRestore(tmp_path / "backup", save_freq=save_freq)
+        model.fit(**SOURCES[source](tmp_path), batch_size=8, epochs=4, verbose=0, callbacks=[*others, backup])
+        return model
+
+    done, stops = 0, (5, 14, 16, 23, 25)
+    for stop in stops:
+        with pytest.raises(InterruptedError):
+            fit(Interrupts(stop))
+        done += (stop - done) // save_freq * save_freq
+    seen: list[int] = []
+    model, twin = fit(SeesBatches(seen)), elaborate()
+    assert model.history is not None
+    history, steps = model.history, {"split": 7, "some steps": 7}.get(source, 8)
+    assert [step % steps for step in range(done, 4 * steps)] == seen
+    each = SeesBatches([])  # the logs of single steps add up alike
+    whole = twin.fit(**SOURCES[source](tmp_path), batch_size=8, epochs=4, verbose=0, callbacks=each)
+    assert same(model, twin)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(model.weights, twin.weights, strict=True))
+    assert model.epochs_trained == 4
+    assert history.epoch == whole.epoch[-len(history.epoch) :]
+    for name, values in history.history.items():
+        np.testing.assert_array_equal(values, whole.history[name][-len(values) :])
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_training_that_is_killed_in_an_epoch_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    def run(at: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", CHILD_OF_BATCHES, str(tmp_path / "backup"), str(at)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for at in (10, 40):
+        assert run(at).returncode == -signal.SIGKILL
+        assert (tmp_path / "backup" / "backup.safetensors").exists()
+    result = run(-1)
+    assert result.returncode == 0, result.stderr
+    seed, count, *rest = result.stdout.split()
+    assert (count, rest[:2]) == ("4", ["5", "6"])  # of 7 steps each
+    x = np.random.default_rng(0).standard_normal((200, 4))
+    stack = [Input((4,)), Dense(8, "tanh"), BatchNormalization(), Dropout(0.2), Dense(1, "sigmoid")]
+    twin = Sequential(stack, seed=int(seed))
+    twin.compile(optimizers.Adam(0.01, use_ema=True), "binary_crossentropy")
+    twin.fit(x, (x[:, :1] > 0).astype(float), epochs=9, verbose=0)
+    assert b"".join(w.tobytes() for w in twin.weights).hex() == rest[-1]
+
+
+def test_a_rate_that_was_set_for_an_epoch_is_not_set_twice(tmp_path: Path) -> None:
+    def halves() -> LearningRateScheduler:
+        return LearningRateScheduler(lambda epoch, rate: rate / 2)
+
+    models = [make(optimizer=optimizers.SGD(1.0)) for _ in range(3)]
+    backup, stops = BackupAndRestore(tmp_path, save_freq=1), Interrupts(11)
+    with pytest.raises(InterruptedError):
+        models[0].fit(X, Y, 10, epochs=3, verbose=0, callbacks=[halves(), backup, stops])
+    models[1].fit(X, Y, 10, epochs=3, verbose=0, callbacks=[halves(), backup])
+    models[2].fit(X, Y, 10, epochs=3, verbose=0, callbacks=halves())
+    assert same(models[1], models[2])
+    assert float(models[1].optimizer.learning_rate) == 0.125  # type: ignore[union-attr]
+
+
+def test_a_schedule_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    models = [make(optimizer=optimizers.SGD(optimizers.schedules.ExponentialDecay(0.5, 3, 0.9))) for _ in range(3)]
+    backup = BackupAndRestore(tmp_path, save_freq=1)
+    with pytest.raises(InterruptedError):
+        models[0].fit(X, Y, 10, epochs=2, verbose=0, callbacks=[backup, Interrupts(9)])
+    models[1].fit(X, Y, 10, epochs=2, verbose=0, callbacks=backup)
+    models[2].fit(X, Y, 10, epochs=2, verbose=0)
+    assert same(models[1], models[2])
+
+
+def interrupted(backup: BackupAndRestore, at: int) -> None:
+    with pytest.raises(InterruptedError):
+        make().fit(X, Y, 10, epochs=3, verbose=0, callbacks=[backup, Interrupts(at)])
+
+
+def test_of_two_backups_the_one_before_is_taken_where_the_last_is_damaged(tmp_path: Path) -> None:
+    twin = make()
+    twin.fit(X, Y, 10, epochs=3, verbose=0)
+    for harm in ("bytes", "end", "gone"):
+        backup = BackupAndRestore(tmp_path / harm, save_freq=2, double_checkpoint=True)
+        interrupted(backup, 10)
+        last = Path(backup.path)
+        data = last.read_bytes()
+        if harm == "gone":  # killed between the two renamings
+            last.unlink()
+        else:
+            last.write_bytes(data[:-1] + bytes([data[-1] ^ 1]) if harm == "bytes" else data[:-9])
+        model = make()
+        with (
+            pytest.warns(UserWarning, match="damaged.*goes on from the backup before")
+            if harm != "gone"
+            else nullcontext()
+        ):
+            history = model.fit(X, Y, 10, epochs=3, verbose=0, callbacks=[backup, SeesBatches(seen := [])])
+        assert seen[:2] == [2, 3]  # of the second epoch: the 8th step
+        assert history.epoch == [1, 2]
+        assert same(model, twin)
+        assert not (tmp_path / harm).exists()
+    backup = BackupAndRestore(tmp_path / "alone", save_freq=2)
+    interrupted(backup, 10)
+    Path(backup.path).write_bytes(b"no")
+    assert not os.path.exists(backup.previous_path)
+    with pytest.raises(ValueError, match="damaged"):
+        make().fit(X, Y, 10, verbose=0, callbacks=backup)
+
+
+def test_a_backup_in_an_epoch_of_other_metrics_or_data_is_refused(tmp_path: Path) -> None:
+    backup = BackupAndRestore(tmp_path, save_freq=1)
+    interrupted(backup, 5)
+    for kinds in (["accuracy", "auc"], [], ["auc"]):
+        other = make(metrics=kinds)
+        before = other.get_state()
+        with pytest.raises(ValueError, match="is no backup of this model: the state"):
+            other.fit(X, Y, 10, verbose=0, callbacks=backup)
+        after = other.get_state()
+        assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+    with pytest.raises(ValueError, match="the state is of 5 steps of an epoch, which has 2 now"):
+        make().fit(X, Y, 30, verbose=0, callbacks=backup)
+
+
+@pytest.mark.parametrize(
+    ("save_freq", "error"), [(0, ValueError), (False, TypeError), ("batch", TypeError), (1.5, TypeError)]
+)
+@pytest.mark.parametrize("kind", [BackupAndRestore, ModelCheckpoint])
+def test_save_freq_is_epoch_or_a_number_of_batches(kind: Any, save_freq: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"save_freq is {save_freq!r}, expected"):
+        kind("a", save_freq=save_freq)
+
+
+def test_a_model_knows_within_an_epoch_what_it_has_done() -> None:
+    states: list[Any] = []
+
+    class Keeps(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            states.append(self.model.get_state())
+
+    model = make()
+    model.fit(X, Y, 10, verbose=0, shuffle=False, callbacks=Keeps())
+    assert [int(state["step"]) for state in states] == [1, 2, 3, 4, 5, 6]
+    assert "step" not in model.get_state()
+    stopped = make()
+    with pytest.raises(InterruptedError):
+        stopped.fit(X, Y, 10, verbose=0, callbacks=Interrupts(3))
+    assert "step" not in stopped.get_state()
+    again, twin = make(), make()
+    again.set_state(states[2])
+    history = again.fit(X, Y, 10, verbose=0, shuffle=False)
+    assert same(again, model)
+    assert model.history is not None
+    assert history.history == model.history.history
+    assert again.fit(X, Y, 10, verbose=0).params["steps"] == 6
+    twin.set_state(states[2])
+    twin.set_state(model.get_state())
+    twin.fit(X, Y, 10, verbose=0)
+    assert same(again, twin)
 
 
 def test_a_backup_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -619,7 +619,7 @@ def test_any_other_description(tmp_path_factory: pytest.TempPathFactory, data: s
 def test_a_description_that_is_no_json(tmp_path: Path) -> None:
     for text in ("{", "[" * 100_000, "3", "null", '"text"'):
         metadata = {"fastnn": "0", "fastnn_format": "1", "model": text}
-        safetensors.write(tmp_path / "m", {}, metadata | {"crc32": saving._checksum({}, metadata)})
+        safetensors.write(tmp_path / "m", {}, metadata | {"crc32": safetensors.checksum({}, metadata)})
         with pytest.raises(ValueError, match="m' holds no model that can be made: "):
             fastnn.load_model(tmp_path / "m")
 

@@ -160,7 +160,13 @@ class Arrays:
         return self.samples if batch is None else min(batch, self.samples)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        skip: int = 0,
     ) -> Iterator[Piece]:
         """The steps of an epoch.
 
@@ -177,10 +183,13 @@ class Arrays:
             How many were before it.
         seed : int, optional
             What the orders of the samples are drawn from; by default they stay in their own.
+        skip : int
+            Steps to leave out, the first of the epoch.
         """
         of_a_pass = self.steps(batch)
         begin = epoch * (steps or of_a_pass)
         end = begin + (steps or of_a_pass)
+        begin += skip
         if self._mapped:
             limit = min(limit or self.samples, max(_PIECE_BYTES // (8 * self.features), 1))
         while begin < end:
@@ -288,9 +297,15 @@ class Batches:
         return Piece(x, y, self._weigh(y, w) if self._weigh else w, len(x), 1)
 
     def pieces(
-        self, batch: int, limit: int | None = None, steps: int | None = None, epoch: int = 0, seed: int | None = None
+        self,
+        batch: int,
+        limit: int | None = None,
+        steps: int | None = None,
+        epoch: int = 0,
+        seed: int | None = None,
+        skip: int = 0,
     ) -> Iterator[Piece]:
-        """The batches of an epoch, as they come."""
+        """The batches of an epoch, as they come; the first `skip` are taken, and left out."""
         done = 0
         if self._steps is None and self._peeked is None:
             self._begin_again()
@@ -308,7 +323,8 @@ class Batches:
                 self._begin_again()
                 continue
             done += 1
-            yield piece
+            if done > skip:
+                yield piece
 
     def _begin_again(self) -> None:
         if hasattr(self._source, "on_epoch_end"):

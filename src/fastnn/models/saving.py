@@ -7,7 +7,6 @@ import errno
 import json
 import math
 import os
-import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -346,7 +345,7 @@ def _write(filepath: Path, arrays: Mapping[str, np.ndarray], description: Any) -
     metadata = {"fastnn": __version__, "fastnn_format": str(FORMAT)}
     if description is not None:
         metadata["model"] = json.dumps(description, ensure_ascii=False)
-    safetensors.write(filepath, arrays, metadata | {"crc32": _checksum(arrays, metadata)})
+    safetensors.write(filepath, arrays, metadata | {"crc32": safetensors.checksum(arrays, metadata)})
 
 
 def _read(filepath: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -359,20 +358,11 @@ def _read(filepath: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
                 f"{os.fspath(filepath)!r} has the format {version} of fastnn {metadata.get('fastnn')}, "
                 f"expected {FORMAT}: a newer fastnn reads it"
             )
-        if checksum != _checksum(arrays, metadata):
+        if checksum != safetensors.checksum(arrays, metadata):
             raise ValueError(
                 f"{os.fspath(filepath)!r} is damaged: its checksum is {checksum}, expected that of its bytes"
             )
     return arrays, metadata
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """Of names, shapes and values, wherever they are in the file: a program that writes them anew changes nothing."""
-    crc = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
-    for name, array in sorted(arrays.items()):
-        crc = zlib.crc32(f"{name} {array.dtype.str[1:]} {array.shape}".encode(), crc)
-        crc = zlib.crc32(np.asarray(array, array.dtype.newbyteorder("<"), order="C").data, crc)
-    return f"{crc:08x}"
 
 
 def _plain(where: str, value: Any) -> Any:

@@ -75,6 +75,8 @@ class Sequential(Compiled):
         self.stop_training, self.finished = False, True
         self._epochs_trained = 0
         self._resumed_at: int | None = None
+        self._step = 0  # of the epoch under way, in a hook of batches
+        self._within: tuple[int, dict[str, Any]] = 0, {}  # steps of an epoch, and its measures: to go on from in `fit`
         super().__init__(layers, name, seed=seed, dtype=dtype)
 
     @property
@@ -91,17 +93,21 @@ class Sequential(Compiled):
         self._resumed_at = validation.integer("epoch", epoch)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed and
-        the number of epochs.
+        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed, the
+        number of epochs; and in a hook of batches how many steps the epoch has had, with the sums of its loss and
+        metrics.
         """
         optimizer, _ = self._compiled()
         state = {f"weights.{i}": array for i, array in enumerate(self.get_weights())}
         state |= {f"optimizer.{name}": array for name, array in optimizer.get_state().items()}
         numbers = {"seed": np.array(self.seed, np.uint64), "epochs_trained": np.array(self.epochs_trained)}
+        if self._step:
+            numbers["step"] = np.array(self._step)
+            state |= {f"measures.{name}": array for name, array in self._measures.get_state().items()}
         return state | numbers
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Go on from what `get_state` returned: the next `fit` with the next step, be it in the middle of an epoch.
 
         Raises
         ------
@@ -115,16 +121,18 @@ class Sequential(Compiled):
             raise ValueError(f"state has no {' and no '.join(missing)}, expected what get_state returned")
         seed, epochs = (int(np.asarray(given[name]).item()) for name in ("seed", "epochs_trained"))
         weights = [given[name] for name in (f"weights.{i}" for i in range(len(given))) if name in given]
+        done, measures = int(np.asarray(given.get("step", 0)).item()), _part_of(given, "measures.")
         before = self.get_weights()
         self.set_weights(weights)
         try:
+            if done:
+                self._set_measures(measures)
             optimizer.for_engine(self._parameters)  # so that the state of other parameters is refused
-            prefix = "optimizer."
-            optimizer.set_state({k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+            optimizer.set_state(_part_of(given, "optimizer."))
         except BaseException:
             self.set_weights(before)
             raise
-        self.epochs_trained = epochs
+        self.epochs_trained, self._within = epochs, (done, measures)
         if seed != self.seed:
             self.seed = seed
             if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
@@ -132,6 +140,10 @@ class Sequential(Compiled):
                 self._engine = None
                 self.build(n_in)  # type: ignore[arg-type]
                 self.set_weights(weights)
+
+    def _set_measures(self, state: Mapping[str, Any]) -> None:
+        outputs = np.zeros((1, self._n_outputs), self.dtype)
+        self._measures.set_state(state, np.zeros(1, np.int32) if self._compiled()[1].sparse else outputs, outputs)
 
     def fit(
         self,
@@ -251,8 +263,18 @@ class Sequential(Compiled):
         try:
             observers.on_train_begin()
             begin = initial_epoch if self._resumed_at is None else self._resumed_at
+            if steps and isinstance(feed, Batches):  # which go on from epoch to epoch: to where they were
+                for _ in range(initial_epoch, begin):
+                    for _ in feed.pieces(size):
+                        pass
+            (done, measures), self._within = self._within, (0, {})
+            if steps_known is not None and done > steps_known:
+                raise ValueError(f"the state is of {done} steps of an epoch, which has {steps_known} now")
             for epoch in range(begin, epochs):
+                rate = optimizer.learning_rate
                 observers.on_epoch_begin(epoch)
+                if done and rate != optimizer.learning_rate:  # which was set for this epoch already
+                    optimizer.learning_rate = rate
                 if self.optimizer is not optimizer or self.loss is not loss:
                     raise ValueError(
                         "a callback compiled the model within fit, expected it to stay as it was; "
@@ -261,8 +283,12 @@ class Sequential(Compiled):
                 # Where training is to stop already, it does after one more step.
                 limit = self._limit(size, observers.wants_train_batches or self.stop_training)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
-                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed)
-                bad = self._epoch(pieces, observers, size, n_threads)
+                self._measures.reset()
+                if done:
+                    self._set_measures(measures)
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, done)
+                bad = self._epoch(pieces, observers, size, n_threads, done)
+                done = self._step = 0
                 self._epochs_trained += 1
                 logs = self._measures.logs()
                 if bad >= 0 and not warned:
@@ -281,12 +307,15 @@ class Sequential(Compiled):
             optimizer.finalize_variable_values([self._parameters])
             self.finished = True
         finally:
+            self._step = 0
             observers.on_train_end(logs)
         return history
 
-    def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int) -> int:
-        """Train on the pieces of an epoch; returns the first step with a loss that is not finite, or -1."""
-        done, first, bad = 0, 0, -1
+    def _epoch(
+        self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int, done: int
+    ) -> int:
+        """Train on the pieces of an epoch that has `done` steps; returns the first whose loss is not finite, or -1."""
+        first, bad = 0, -1
         by_batch, halt = observers.wants_train_batches, observers.wants_losses_not_finite
         reported = time.monotonic()
 
@@ -295,7 +324,6 @@ class Sequential(Compiled):
             reported = time.monotonic()
             observers.on_progress(done + step - first)
 
-        self._measures.reset()
         for piece in pieces:
             first = piece.first  # the engine counts from there
             if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
@@ -307,8 +335,9 @@ class Sequential(Compiled):
             steps, first_bad = self._train(piece, progress, n_threads, halt and bad < 0)
             if turned_bad := first_bad >= 0 > bad:
                 bad = done + first_bad - first
+            self._step = done + steps
             if by_batch or (halt and turned_bad):
-                observers.on_train_batch_end(done + steps - 1, self._measures.logs())
+                observers.on_train_batch_end(self._step - 1, self._measures.logs())
             if steps < piece.steps and not self.stop_training:  # halted, for callbacks that let it go on
                 self._train(piece._replace(first=first + steps, steps=piece.steps - steps), progress, n_threads)
             done += piece.steps
@@ -534,6 +563,11 @@ def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed
         raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
     x, y, w = (*data, None)[:3]
     return Arrays(x, y, w, checks, "validation_data ")
+
+
+def _part_of(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """What has names with this prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _nothing(value: Any, name: str, rows: int) -> None:
