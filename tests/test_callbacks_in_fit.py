@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from fastnn.callbacks import (
     LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
+    SwapEMAWeights,
     TensorBoard,
     TerminateOnNaN,
 )
@@ -34,7 +34,6 @@ from fastnn.layers import BatchNormalization, Dense, Dropout, Input
 
 RNG = np.random.default_rng(7)
 X, Y = RNG.standard_normal((60, 4)), RNG.integers(0, 2, (60, 1))
-GOLDEN = np.load(Path(__file__).parent / "data" / "callbacks.npz")
 
 
 def make(**compiled: Any) -> Sequential:
@@ -66,27 +65,6 @@ class Told(Callback):
 
 
 # ---- stopping and rates ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", [name for name in GOLDEN.files if "(" in name])
-def test_stops_and_rates_are_keras_s(code: str) -> None:
-    for losses, expected in zip(GOLDEN["losses"], GOLDEN[code], strict=True):
-        rates: list[float] = []
-        model: Any = SimpleNamespace(stop_training=False, finished=True, optimizer=SimpleNamespace(learning_rate=1.0))
-        model.get_weights = lambda model=model: model.epoch
-        model.set_weights = lambda epoch, model=model: setattr(model, "epoch", epoch)
-        callback = eval(code, vars(callbacks))
-        callback.set_model(model)
-        callback.on_train_begin()
-        for epoch, loss in enumerate(losses):
-            model.epoch = epoch
-            callback.on_epoch_end(epoch, {"val_loss": float(loss)})
-            rates.append(model.optimizer.learning_rate)
-            if model.stop_training:
-                break
-        callback.on_train_end()
-        got = rates if "Reduce" in code else [len(rates), model.epoch]
-        np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_early_stopping_restores_the_best_weights(capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,6 +298,71 @@ def test_training_that_is_to_stop_before_it_begins_has_one_step() -> None:
         assert same(model, twin)
 
 
+def test_a_monitor_of_which_no_direction_is_known_is_an_error_at_once() -> None:
+    for kind in (EarlyStopping, ReduceLROnPlateau, lambda name: ModelCheckpoint("a", name, save_best_only=True)):
+        with pytest.raises(ValueError, match="has the mode 'auto' for 'val_acc', of which it is not known"):
+            make().fit(X, Y, verbose=0, callbacks=kind("val_acc"))
+    with pytest.warns(UserWarning, match="EarlyStopping monitors 'val_accuracy', which is not in the logs"):
+        make().fit(X, Y, verbose=0, callbacks=EarlyStopping("val_accuracy"))
+
+
+# ---- averages --------------------------------------------------------------------------------------------------------
+
+
+def averaging(**options: Any) -> Sequential:
+    return make(optimizer=optimizers.Adam(0.01, use_ema=True, **options))
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_the_averages_are_the_models_wherever_training_ends(swap_on_epoch: bool, tmp_path: Path) -> None:
+    def stop(epoch: int, logs: Any) -> None:
+        model.stop_training = epoch == 2
+
+    model, twin = averaging(), averaging()
+    saves = ModelCheckpoint(tmp_path / "{epoch}")
+    swaps = SwapEMAWeights(swap_on_epoch)
+    model.fit(X, Y, 20, epochs=9, verbose=0, callbacks=[swaps, saves, LambdaCallback(on_epoch_end=stop)])
+    twin.fit(X, Y, 20, epochs=3, verbose=0)
+    assert same(model, twin)
+    saved = fastnn.load_model(tmp_path / "3")
+    assert (saved.parameters.tobytes() == model.parameters.tobytes()) == swap_on_epoch
+    evaluated = model.evaluate(X, Y, callbacks=swaps)
+    assert evaluated == twin.evaluate(X, Y)
+    assert same(model, twin)
+
+
+def test_an_exception_leaves_the_weights_of_the_last_step_not_the_averages() -> None:
+    for hook in ("on_epoch_end", "on_test_begin"):
+        model, twin, swaps = averaging(), averaging(), SwapEMAWeights(swap_on_epoch=True)
+
+        def fail(*_: Any) -> None:
+            raise InterruptedError
+
+        fails = LambdaCallback(**{hook: fail})
+        with pytest.raises(InterruptedError):
+            model.fit(X, Y, 20, verbose=0, validation_data=(X, Y), callbacks=[swaps, fails])
+        with pytest.raises(InterruptedError):
+            twin.fit(X, Y, 20, verbose=0, callbacks=LambdaCallback(on_epoch_end=fail))
+        assert same(model, twin)
+
+
+def test_a_prediction_with_the_averages_in_training() -> None:
+    model, swaps = averaging(ema_momentum=0.5), SwapEMAWeights()
+    found: list[Any] = []
+
+    class Predicts(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            before = model.parameters.copy()
+            found.append((model.predict(X), model.predict(X, callbacks=swaps)))
+            assert model.parameters.tobytes() == before.tobytes()
+
+    model.fit(X, Y, 20, epochs=2, verbose=0, callbacks=Predicts())
+    assert found[-1][0].tobytes() != found[-1][1].tobytes()
+    assert found[-1][1].tobytes() == model.predict(X).tobytes()
+    with pytest.raises(ValueError, match="SwapEMAWeights is used with use_ema=False, expected an optimizer with"):
+        make().evaluate(X, Y, callbacks=SwapEMAWeights())
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +405,13 @@ def test_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert saved(every_two, 2) == [(str(tmp_path / f), n) for f, n in (("1 2", 2), ("2 1", 4), ("2 3", 6))]
     with pytest.raises(ValueError, match=r"filepath is '\{mse\}', which names 'mse', expected names among 'epoch'"):
         saved(ModelCheckpoint("{mse}"), 1)
+
+
+def test_a_checkpoint_by_a_metric_of_several_values_saves_each_time(tmp_path: Path) -> None:
+    checkpoint = ModelCheckpoint("a", "several", save_best_only=True, mode="max")
+    with pytest.warns(UserWarning, match="ModelCheckpoint monitors 'several', which has several values"):
+        found = saved(checkpoint, 2, several=[np.ones(2), np.zeros(2)])  # type: ignore[list-item]
+    assert [at for _, at in found] == [3, 6]
 
 
 def test_the_state_of_a_model_is_all_that_training_depends_on() -> None:
@@ -739,12 +789,39 @@ def test_tensorboard(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path, histogram_freq=2, update_freq=2)
     history = model.fit(X, Y, 20, epochs=3, verbose=0, validation_split=1 / 3, callbacks=board)
     train, validation = events(tmp_path / "train"), events(tmp_path / "validation")
-    assert set(validation) == {"epoch_loss", "epoch_accuracy"}
+    evaluations = {"evaluation_loss_vs_iterations", "evaluation_accuracy_vs_iterations"}
+    assert set(validation) == {"epoch_loss", "epoch_accuracy"} | evaluations
+    assert [step for step, _ in validation["evaluation_loss_vs_iterations"]] == [2, 4, 6]
+    assert [v for _, v in validation["evaluation_loss_vs_iterations"]] == [v for _, v in validation["epoch_loss"]]
     assert {"epoch_loss", "epoch_accuracy", "epoch_learning_rate", "batch_loss", "batch_accuracy"} <= set(train)
     assert [value for _, value in train["epoch_loss"]] == pytest.approx(history.history["loss"], rel=1e-6)
     assert [value for _, value in validation["epoch_loss"]] == pytest.approx(history.history["val_loss"], rel=1e-6)
     assert [step for step, _ in train["batch_loss"]] == [2, 4, 6]
-    assert [step for step, _ in train["dense_1/kernel"]] == [0, 2]
+    assert [step for step, _ in train["dense_1/kernel/histogram"]] == [0, 2]
+    assert not any("image" in tag or "per_second" in tag for tag in train)
+
+
+def test_tensorboard_s_options(tmp_path: Path) -> None:
+    model = make()
+    options: dict[str, Any] = {"histogram_freq": 1, "write_images": True, "write_steps_per_second": True}
+    model.fit(X, Y, 20, epochs=2, verbose=0, callbacks=TensorBoard(tmp_path, **options, update_freq="batch"))
+    train = events(tmp_path / "train")
+    for name in ("dense_1/kernel/image", "dense_2/bias/image"):
+        assert [step for step, _ in train[name]] == [0, 1]
+    assert [step for step, _ in train["batch_loss"]] == [1, 2, 3, 4, 5, 6]
+    for name, count in (("batch_steps_per_second", 6), ("epoch_steps_per_second", 2)):
+        assert len(train[name]) == count
+        assert all(value > 0 for _, value in train[name])
+    model.evaluate(X, Y, callbacks=TensorBoard(tmp_path / "evaluated"))
+    assert set(events(tmp_path / "evaluated" / "validation")) == {
+        "evaluation_loss_vs_iterations",
+        "evaluation_accuracy_vs_iterations",
+    }
+    for name in ("profile_batch", "embeddings_freq"):
+        with pytest.raises(ValueError, match=f"{name} is 2, expected one of 0"):
+            TensorBoard(**{name: 2})
+    quick = TensorBoard(tmp_path, write_graph=True)
+    assert not callbacks.CallbackList(quick).wants_train_batches
 
 
 def test_tensorboard_without_tensorboardx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -821,7 +898,19 @@ def test_training_may_stop_after_a_step() -> None:
     assert same(model, twin)
 
 
+def test_functions_may_be_given_in_order() -> None:
+    calls: list[Any] = []
+    names = ("epoch_begin", "epoch_end", "train_begin", "train_end", "train_batch_begin", "train_batch_end")
+    functions = [lambda *arguments, name=name: calls.append((name, *arguments[:-1])) for name in names]
+    make().fit(X, Y, 60, verbose=0, callbacks=LambdaCallback(*functions))
+    expected = [("train_begin",), ("epoch_begin", 0), ("train_batch_begin", 0), ("train_batch_end", 0)]
+    assert calls == [*expected, ("epoch_end", 0), ("train_end",)]
+
+
 def test_the_model_keeps_the_history() -> None:
+    own, model = callbacks.History(), make()
+    assert model.fit(X, Y, verbose=0, callbacks=[own]) is own
+    assert (own.epoch, len(own.history["loss"])) == ([0], 1)
     model = make()
     assert model.history is None
     assert model.fit(X, Y, verbose=0) is model.history

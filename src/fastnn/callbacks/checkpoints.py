@@ -74,9 +74,15 @@ class ModelCheckpoint(MonitorCallback):
 
     def _save(self, logs: dict[str, Any]) -> None:
         if self.save_best_only and (current := self.value(logs)) is not None:
-            if not self.improves(current, self.best):
+            if np.ndim(current):
+                warnings.warn(
+                    f"ModelCheckpoint monitors {self.monitor!r}, which has several values: no best can be told",
+                    stacklevel=2,
+                )
+            elif not self.improves(current, self.best):
                 return
-            self.best = current
+            else:
+                self.best = current
         try:
             path = self.filepath.format(epoch=self._epoch + 1, **logs)
         except KeyError as error:

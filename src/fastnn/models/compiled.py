@@ -155,11 +155,7 @@ class Compiled(Persistent):
         optimizer, loss = self._compiled()
         hyperparameters, state = optimizer.for_engine(self._parameters)
         first = piece.first * piece.batch
-
-        def samples_of(steps: int) -> int:
-            return min(first + steps * piece.batch, len(piece.x)) - first
-
-        samples = samples_of(piece.steps)
+        samples = min(first + piece.steps * piece.batch, len(piece.x)) - first
         outputs = self._outputs_of(samples) if self._measures.wants_outputs else None
         # Which of the samples they were is needed where not all were trained on, or their outputs count.
         which = outputs is not None or ((halt or samples < len(piece.x)) and loss.ignore_class is not None)
@@ -175,11 +171,13 @@ class Compiled(Persistent):
                 )
             finally:
                 optimizer.steps += engine.steps_done
-            rows = slice(first, first + samples_of(engine.steps_done))
-            return result, engine.steps_done, engine.order[rows] if which and piece.order is not None else rows
+            done = engine.steps_done
+            rows = slice(first, first + (samples if done == piece.steps else done * piece.batch))
+            return result, done, engine.order[rows] if which and piece.order is not None else rows
 
         (total, hits, bad), done, trained = self._work(train, piece.x, piece.y, piece.w)
-        samples = samples_of(done)
+        if done < piece.steps:
+            samples = done * piece.batch
         y = piece.y[trained] if which else piece.y
         counted = loss.counted(y) if loss.ignore_class is not None else samples
         self._measures.add_sums(total, counted, hits, samples)

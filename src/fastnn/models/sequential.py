@@ -47,6 +47,8 @@ class Sequential(Compiled):
         Epochs of `fit` so far: with the seed, the parameters and the optimizer's state all that training depends on.
     stop_training : bool
         Set by a callback to end `fit` after the epoch, or after the step where a hook for batches sets it.
+    stop_evaluating, stop_predicting : bool
+        Set by a callback to end `evaluate` or `predict` after the batch.
     finished : bool
         Whether the last `fit` came to its end: False while it runs, and where an exception ended it.
     history : History or None
@@ -72,7 +74,8 @@ class Sequential(Compiled):
     def __init__(
         self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
     ) -> None:
-        self.stop_training, self.finished = False, True
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self.finished = True
         self._epochs_trained = 0
         self._resumed_at: int | None = None
         self._step = 0  # of the epoch under way, in a hook of batches
@@ -227,8 +230,7 @@ class Sequential(Compiled):
         share = validation.number("validation_split", validation_split, low=0, high=1, open_high=True)
         steps = _optional_count("steps_per_epoch", steps_per_epoch)
         validates_after = _epochs_of("validation_freq", validation_freq)
-        observers = callbacks_.CallbackList(callbacks)
-        progress_bar = callbacks_.ProgressBar(verbose)
+        observers, progress_bar = callbacks_.CallbackList(callbacks), callbacks_.ProgressBar(verbose)
         if share and validation_data is not None:
             raise ValueError("validation_split and validation_data are both given, expected one of them")
         feed = self._feed(x, y, sample_weight, steps, epochs - initial_epoch, "steps_per_epoch")
@@ -250,9 +252,11 @@ class Sequential(Compiled):
         size = feed.step_size(size)
         n_threads = self._threads(size)
 
-        history = callbacks_.History()
-        for callback in (progress_bar, history):
-            observers.append(callback)
+        if verbose and observers.find(callbacks_.ProgressBar) is None:
+            observers.append(progress_bar)
+        history: callbacks_.History = observers.find(callbacks_.History) or callbacks_.History()
+        if history not in observers.callbacks:
+            observers.append(history)
         steps_known = steps or feed.steps(size)
         observers.set_params({"epochs": epochs, "steps": steps_known, "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
@@ -271,7 +275,7 @@ class Sequential(Compiled):
             if steps_known is not None and done > steps_known:
                 raise ValueError(f"the state is of {done} steps of an epoch, which has {steps_known} now")
             for epoch in range(begin, epochs):
-                rate = optimizer.learning_rate
+                rate = optimizer.learning_rate if done else None
                 observers.on_epoch_begin(epoch)
                 if done and rate != optimizer.learning_rate:  # which was set for this epoch already
                     optimizer.learning_rate = rate
@@ -395,15 +399,18 @@ class Sequential(Compiled):
         size = feed.step_size(batch_size)
         if steps is not None and isinstance(feed, Arrays):
             feed = feed.cut(slice(0, steps * size))
+        self.stop_evaluating = False
         observers.on_test_begin()
         self._measures.reset()
         # Of arrays the steps are cut off already; of batches they are counted by the feed.
-        for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch))):
+        for batch, piece in enumerate(feed.pieces(size, self._limit(size, by_batch or self.stop_evaluating))):
             if by_batch:
                 observers.on_test_batch_begin(batch)
             self._test(piece, self._threads(len(piece.x), passes=1))
             if by_batch:
                 observers.on_test_batch_end(batch, self._measures.logs())
+            if self.stop_evaluating:
+                break
         logs = self._measures.logs()
         observers.on_test_end(logs)
         return logs
@@ -447,15 +454,18 @@ class Sequential(Compiled):
         observers.set_params({"epochs": 1, "steps": feed.steps(size), "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
         began, outputs = time.monotonic(), []
+        self.stop_predicting = False
         observers.on_predict_begin()
         # Without a size that somebody asked for, or is told of, a call takes as much as it can.
-        by_batch = observers.wants_predict_batches
+        by_batch = observers.wants_predict_batches or self.stop_predicting
         for batch, piece in enumerate(feed.pieces(size, size if by_batch or batch_size is not None else None)):
             if by_batch:
                 observers.on_predict_batch_begin(batch)
             outputs.append(super().predict(piece.x))
             if by_batch:
                 observers.on_predict_batch_end(batch, {"outputs": outputs[-1]})
+            if self.stop_predicting:
+                break
         observers.on_predict_end()
         result = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         if verbose:
