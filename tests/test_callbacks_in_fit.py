@@ -769,7 +769,7 @@ def test_csv_logger(tmp_path: Path) -> None:
 
 
 def events(folder: Path) -> dict[str, list[Any]]:
-    """The scalars of TensorBoard's files, by tag, and the histograms' tags."""
+    """The scalars of TensorBoard's files, by tag, the images' sizes, and the histograms' tags."""
     from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 
     found: dict[str, list[Any]] = {}
@@ -779,7 +779,9 @@ def events(folder: Path) -> dict[str, list[Any]]:
             size = int.from_bytes(data[:8], "little")
             event = Event.FromString(data[12 : 12 + size])
             for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+                size_of_image = value.image.height, value.image.width
+                told = size_of_image if value.HasField("image") else value.simple_value
+                found.setdefault(value.tag, []).append((event.step, told))
             data = data[16 + size :]
     return found
 
@@ -802,12 +804,14 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 
 def test_tensorboard_s_options(tmp_path: Path) -> None:
-    model = make()
+    model = Sequential([Input((4,)), Dense(3, "tanh"), Dense(1, "sigmoid")], seed=4)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     options: dict[str, Any] = {"histogram_freq": 1, "write_images": True, "write_steps_per_second": True}
     model.fit(X, Y, 20, epochs=2, verbose=0, callbacks=TensorBoard(tmp_path, **options, update_freq="batch"))
     train = events(tmp_path / "train")
-    for name in ("dense_1/kernel/image", "dense_2/bias/image"):
-        assert [step for step, _ in train[name]] == [0, 1]
+    sizes = {"dense_1/kernel": (3, 4), "dense_1/bias": (1, 3), "dense_2/kernel": (1, 3), "dense_2/bias": (1, 1)}
+    for name, size in sizes.items():  # never taller than wide
+        assert train[f"{name}/image"] == [(0, size), (1, size)]
     assert [step for step, _ in train["batch_loss"]] == [1, 2, 3, 4, 5, 6]
     for name, count in (("batch_steps_per_second", 6), ("epoch_steps_per_second", 2)):
         assert len(train[name]) == count
@@ -896,6 +900,20 @@ def test_training_may_stop_after_a_step() -> None:
     assert history.epoch == [0]
     twin.fit(X[:40], Y[:40], 20, verbose=0, shuffle=False)
     assert same(model, twin)
+
+
+def test_what_is_to_stop_before_it_begins_has_one_batch() -> None:
+    model, twin = make(), make()
+
+    def stop(logs: Any) -> None:
+        model.stop_evaluating = model.stop_predicting = True
+
+    stops = LambdaCallback(on_test_begin=stop, on_predict_begin=stop)
+    assert model.evaluate(X, Y, 20, callbacks=stops) == twin.evaluate(X[:20], Y[:20])
+    assert model.predict(X, 20, callbacks=stops).tobytes() == twin.predict(X[:20]).tobytes()
+    assert model.predict(X, callbacks=stops).tobytes() == twin.predict(X[:32]).tobytes()
+    assert model.evaluate(X, Y) == twin.evaluate(X, Y)
+    assert len(model.predict(X, 20)) == 60
 
 
 def test_functions_may_be_given_in_order() -> None:
