@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
+import pty
 import re
 import sys
 from collections.abc import Sequence
@@ -163,6 +165,17 @@ def test_hooks_are_given_one_dict_of_logs() -> None:
     history.on_train_begin()
     group.on_epoch_end(4, {"loss": 1.0})
     assert history.history == {"loss": [1.0], "more": [4]}
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_the_bar(clock: Clock) -> None:
+    ours, theirs = pty.openpty()
+    assert tuple(os.get_terminal_size(theirs)) == (0, 0)
+    with open(theirs, "w", encoding="utf-8") as stream:
+        run(ProgressBar("auto"), clock=clock, epochs=1, seconds=2.0, progress=[10, 30], stream=stream)
+        stream.flush()
+        shown = os.read(ours, 10000).decode()
+    os.close(ours)
+    assert re.search(r"Epoch 1/1: +25%.* 10/40.*\r.*30/40.*40/40.*loss: 0\.2500 - accuracy: 0\.5000", shown)
 
 
 def test_a_progress_bar_that_is_given_is_the_only_one(capsys: pytest.CaptureFixture[str]) -> None:
