@@ -7,11 +7,9 @@
 cdef inline real expm1_curvature(real r) noexcept nogil:
     """(e^r - 1 - r)/r^2 for |r| <= ln(2)/2."""
     cdef real p
-    if sizeof(real) == 4:
-        p = R(0.001392621346633244304)
-        p = fmadd(p, r, R(0.008363202971575854947))
-        p = fmadd(p, r, R(0.0416665544376859389))
-        p = fmadd(p, r, R(0.1666657684599397631))
+    if sizeof(real) == 4:                          # two halves at a time: half the latency
+        p = fmadd(R(0.1666657684599397631), r, R(0.5))
+        return fmadd(fmadd(fmadd(r, R(0.001392621346633244304), R(0.008363202971575854947)), r, R(0.0416665544376859389)), r*r, p)
     else:
         p = R(2.091471734171637595e-9)
         p = fmadd(p, r, R(2.510525953844849342e-8))
@@ -80,8 +78,12 @@ cdef inline real sum_tail(real a, real b, real s) noexcept nogil:
 
 cdef inline real within_exp(real x) noexcept nogil:
     """x, but no further than where e^x is 0 or infinite."""
-    cdef real low = R(-104.0) if sizeof(real) == 4 else R(-746.0), high = R(89.0) if sizeof(real) == 4 else R(710.0)
-    x = high if x > high else x                   # NaN passes both
+    cdef real high = R(89.0) if sizeof(real) == 4 else R(710.0)
+    return negative_within_exp(high if x > high else x)       # NaN passes both
+
+
+cdef inline real negative_within_exp(real x) noexcept nogil:
+    cdef real low = R(-104.0) if sizeof(real) == 4 else R(-746.0)
     return low if x < low else x
 
 
@@ -91,17 +93,31 @@ cdef inline real scaled(real x, ireal k) noexcept nogil:
     return x*power_of_2(half)*power_of_2(k - half)
 
 
+cdef inline real scaled_plus_1(real x, ireal k) noexcept nogil:
+    """2^k (1 + x), rounded once."""
+    cdef ireal half = k >> 1
+    cdef real s = power_of_2(half)
+    return fmadd(x, s, s)*power_of_2(k - half)
+
+
 cdef inline real exp_of_sum(real x, real tail) noexcept nogil:
     """e^(x + tail) for a tail within a few roundings of x."""
     cdef ireal k
-    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost) + tail)
-    return scaled(p, k)
+    cdef real lost, p = expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost) + tail)
+    return scaled_plus_1(p, k)
 
 
 cdef inline real exp_(real x) noexcept nogil:
     cdef ireal k
-    cdef real lost, p = R(1) + expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost))
-    return scaled(p, k)
+    cdef real lost, p = expm1_near_0(reduce_by_ln2(within_exp(x), &k, &lost))
+    return scaled_plus_1(p, k)
+
+
+cdef inline real exp_of_negative(real x) noexcept nogil:
+    """e^x for x <= 0, or NaN."""
+    cdef ireal k
+    cdef real lost, p = expm1_near_0(reduce_by_ln2(negative_within_exp(x), &k, &lost))
+    return scaled_plus_1(p, k)
 
 
 cdef inline real exp_pair(real x, real x_tail, real* tail) noexcept nogil:
@@ -144,8 +160,8 @@ cdef inline real tanh_(real x) noexcept nogil:
 
 
 cdef inline real sigmoid_(real x) noexcept nogil:
-    cdef real e = exp_(-absolute(x)), s = R(1)/(R(1) + e)
-    return e*s if x < R(0) else s
+    cdef real e = exp_of_negative(-absolute(x))
+    return choose(x < R(0), e, R(1))/(R(1) + e)
 
 
 cdef inline real mills_ratio(real y) noexcept nogil:

@@ -71,6 +71,8 @@ cdef struct Rates:
     real correction            # Nadam's, of the mean of squares
     real epsilon
     real average_keep          # 1 - ema_momentum
+    double powers[2]           # momentum^t and beta_2^t,
+    int64_t power_step         # and their t
     double product             # of Nadam's momenta u_1 ... u_t,
     int64_t product_step       # and its t
 
@@ -83,6 +85,18 @@ cdef double power(double x, int64_t n) noexcept nogil:
         x *= x
         n >>= 1
     return y
+
+
+cdef inline void follow_powers(const Hyperparameters* h, int64_t t, Rates* r) noexcept nogil:
+    """r.powers of t: products with one factor more than those of t - 1, but begun anew at every multiple of 64.  So they are
+    the same whatever r was before."""
+    if r.power_step != t and (r.power_step != t - 1 or t % 64 == 0):
+        r.power_step = t - t % 64
+        r.powers[0], r.powers[1] = power(h.momentum, r.power_step), power(h.beta_2, r.power_step)
+    while r.power_step < t:
+        r.power_step += 1
+        r.powers[0] *= h.momentum
+        r.powers[1] *= h.beta_2
 
 
 cdef inline double nadam_momentum(double beta_1, int64_t t) noexcept nogil:
@@ -101,14 +115,16 @@ cdef void step_rates(const Hyperparameters* h, double learning_rate, int64_t ste
         r.limit = R(h.clipvalue)
         r.momentum, r.beta_2, r.epsilon = R(h.momentum), R(h.beta_2), R(h.epsilon)
         r.keep, r.keep_2 = R(1 - h.momentum), R(1 - h.beta_2)
+        r.powers[0] = r.powers[1] = 1
     if h.accumulation_steps > 1:                               # divisions are slow
         t = (step - 1)//h.accumulation_steps + 1
         r.hold = step % h.accumulation_steps != 0
     if h.ema_overwrite_frequency: r.overwrite = t % h.ema_overwrite_frequency == 0
     r.decay = R(h.weight_decay*learning_rate)
     r.average_keep = R(1 if t == 1 else 1 - h.ema_momentum)    # it starts as the parameters after the first update
-    if h.rule == ADAM or h.rule == AMSGRAD: rate *= sqrt(1 - power(h.beta_2, t))/(1 - power(h.momentum, t))
-    elif h.rule == ADAMAX: rate /= 1 - power(h.momentum, t)
+    if ADAM <= h.rule <= NADAM: follow_powers(h, t, r)
+    if h.rule == ADAM or h.rule == AMSGRAD: rate *= sqrt(1 - r.powers[1])/(1 - r.powers[0])
+    elif h.rule == ADAMAX: rate /= 1 - r.powers[0]
     elif h.rule == NADAM:
         if r.product_step == 0 or r.product_step > t: r.product, r.product_step = 1, 0
         while r.product_step < t and r.product > 0:
@@ -118,7 +134,7 @@ cdef void step_rates(const Hyperparameters* h, double learning_rate, int64_t ste
         u = nadam_momentum(h.momentum, t + 1)
         next_product = r.product*u
         r.gradient_rate = R(rate*(1 - nadam_momentum(h.momentum, t))/(1 - r.product))
-        r.correction = R(1/(1 - power(h.beta_2, t)))
+        r.correction = R(1/(1 - r.powers[1]))
         rate *= u/(1 - next_product)
     r.rate = R(rate)
 

@@ -68,15 +68,23 @@ cdef void tiny_kernels(Engine e, TinyLayer* t, bint back) noexcept nogil:
             from_here += n
 
 
-cdef inline void sigmoid_vector(real* z) noexcept nogil:
-    """What activate() makes of one vector; inlined, since a call and its cases take as long."""
+cdef inline void activate_vector(const int activation, real* z) noexcept nogil:
+    """What activate() makes of one vector, for three functions; inlined, since a call and its cases take as long."""
     cdef int j
-    for j in range(VL): z[j] = sigmoid_(z[j])
+    if activation == SIGMOID:
+        for j in range(VL): z[j] = sigmoid_(z[j])
+    elif activation == TANH:
+        for j in range(VL): z[j] = tanh_(z[j])
+    else: vstore(z, vrelu(vload(z)))
 
 
-cdef inline void sigmoid_vector_gradient(const real* a, real* d) noexcept nogil:
+cdef inline void activate_vector_gradient(const int activation, const real* a, real* d) noexcept nogil:
     cdef int j
-    for j in range(VL): d[j] *= a[j]*(R(1) - a[j])
+    if activation == SIGMOID:
+        for j in range(VL): d[j] *= a[j]*(R(1) - a[j])
+    elif activation == TANH:
+        for j in range(VL): d[j] *= (R(1) - a[j])*(R(1) + a[j])
+    else: vstore(d, vgate(vload(d), vload(a)))
 
 
 cdef inline bint can_be_late(Engine e) noexcept nogil:
@@ -116,7 +124,7 @@ cdef inline void tiny_forward(Engine e, TinyLayer* t, int n_layers, const real**
                 vstore(d.output + r*d.ld, acc)
         if l + 1 == n_layers and e.fused: break
         if d.n_out > 1 and d.activation == SIGMOID:
-            for r in range(rows): sigmoid_vector(d.output + r*d.ld)
+            for r in range(rows): activate_vector(SIGMOID, d.output + r*d.ld)
         else: activate(d.activation, d.alpha, rows, d.n_out, d.output, d.ld)
 
 
@@ -139,7 +147,7 @@ cdef inline void tiny_backward(Engine e, TinyLayer* t, int n_layers, ix rows) no
                     for j in range(d.n_out): c = fmadd(d.delta[r*d.ld + j], d.kernel[k*VL + j], c)
                     below.delta[r*below.ld + k] = c
         if below.n_out > 1 and below.activation == SIGMOID:
-            for r in range(rows): sigmoid_vector_gradient(below.output + r*below.ld, below.delta + r*below.ld)
+            for r in range(rows): activate_vector_gradient(SIGMOID, below.output + r*below.ld, below.delta + r*below.ld)
         else: e.through_activation(&e.layers[l - 1], 0, rows)
 
 
@@ -170,18 +178,47 @@ cdef inline void tiny_update(TinyLayer* t, int n_layers, const real** row, ix ro
                 vstore(d.bias, vfmadd(step, (sums[0] + sums[2]) + (sums[1] + sums[3]), vload(d.bias)))
 
 
+cdef inline void shallow_step(const int activation, Engine e, const TinyLayer* h, const TinyLayer* o, const real* x, Late* late,
+                              real rate) noexcept nogil:
+    """What tiny_step does for one sample, one hidden layer h of such an activation and one output o.  Each line waits for the
+    one before, so that only parameters go by way of memory: written and read takes as long as two multiply-adds."""
+    cdef real a[VL]
+    cdef real d[VL]
+    cdef real p, delta
+    cdef vec z = vload(h.bias), back, step = vsplat(-rate)
+    cdef ix k
+    for k in range(h.n_in): z = vfmadd(vsplat(x[k]), vload(h.kernel + k*VL), z)
+    vstore(a, z)
+    activate_vector(activation, a)
+    p = dot(o.n_in, a, o.kernel) + o.bias[0]
+    late.p[late.rows] = p
+    gradient_alone(&e.loss, 1, late.y + late.rows, &p, R(1), &delta)
+    vstore(d, vfmadd(vsplat(delta), vload(o.kernel), vzero()))
+    activate_vector_gradient(activation, a, d)
+    back = vload(d)
+    vstore(o.kernel, vfmadd(step, vfmadd(vsplat(delta), vload(a), vzero()), vload(o.kernel)))
+    if o.use_bias: o.bias[0] = fmadd(-rate, delta + R(0), o.bias[0])
+    for k in range(h.n_in): vstore(h.kernel + k*VL, vfmadd(step, vfmadd(vsplat(x[k]), back, vzero()), vload(h.kernel + k*VL)))
+    if h.use_bias: vstore(h.bias, vfmadd(step, back + vzero(), vload(h.bias)))
+
+
 cdef inline void tiny_step(Engine e, TinyLayer* t, int n_layers, const real** row, Late* late, Call* call, ix rows,
                            real rate) noexcept nogil:
     """Inlined with `rows` of 1, whose loops are then none, and of any."""
     cdef TinyLayer* last = &t[n_layers - 1]
     cdef ix r
-    tiny_forward(e, t, n_layers, row, rows)
-    if late.on:                                    # rows of one element lie end to end
-        for r in range(rows): late.p[late.rows + r] = last.output[r]
-        gradient_alone(&e.loss, rows, late.y + late.rows, last.output, R(1.0/<double>rows), last.delta)
-    else: e.loss_and_delta(0, rows, 1.0/<double>rows)
-    tiny_backward(e, t, n_layers, rows)
-    tiny_update(t, n_layers, row, rows, rate)
+    cdef bint shallow = rows == 1 and n_layers == 2 and late.on
+    if shallow and t[0].activation == SIGMOID: shallow_step(SIGMOID, e, &t[0], last, row[0], late, rate)
+    elif shallow and t[0].activation == TANH: shallow_step(TANH, e, &t[0], last, row[0], late, rate)
+    elif shallow and t[0].activation == RELU: shallow_step(RELU, e, &t[0], last, row[0], late, rate)
+    else:
+        tiny_forward(e, t, n_layers, row, rows)
+        if late.on:                                # rows of one element lie end to end
+            for r in range(rows): late.p[late.rows + r] = last.output[r]
+            gradient_alone(&e.loss, rows, late.y + late.rows, last.output, R(1.0/<double>rows), last.delta)
+        else: e.loss_and_delta(0, rows, 1.0/<double>rows)
+        tiny_backward(e, t, n_layers, rows)
+        tiny_update(t, n_layers, row, rows, rate)
     call.steps_done += 1
     if late.on:
         late.step_rows[late.steps] = rows
