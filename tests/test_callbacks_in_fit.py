@@ -167,11 +167,12 @@ def test_reduce_lr_on_plateau_lowers_the_models_rate(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "Epoch 3: the learning rate goes down to 0.05\n"
 
 
-# Each way that the engine has of training: two for tiny networks, of which one computes losses late, that of steps of
+# Each way that the engine has of training: three for tiny networks, of which two compute losses late, that of steps of
 # one sample, and the general one, here also on two threads, with a norm to wait for, in chunks, and with outputs.
 WAYS: dict[str, dict[str, Any]] = {
     "tiny and late": {"optimizer": "sgd"},
     "tiny": {"optimizer": "sgd", "activation": "tanh"},
+    "shallow": {"optimizer": "sgd", "batch": 1},
     "single": {"optimizer": "adam", "batch": 1},
     "general": {"optimizer": "adam"},
     "threads": {"optimizer": "adam", "units": 300, "batch": 16},
