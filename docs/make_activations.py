@@ -32,7 +32,11 @@ GROUPS: dict[str, tuple[str, list[Entry]]] = {
         "Zero or little for negative z, z or nearly z for positive: gradients pass deep networks unshrunk.",
         [
             Entry(
-                "relu", "max(z, 0)", "1 where z > 0, else 0", "The first choice for hidden layers: nothing is faster."
+                "relu",
+                "max(z, 0); with parameters min(z, max_value) (none) where z > threshold (0), "
+                "else negative_slope (z - threshold) (0)",
+                "1 where z > 0, else 0; with parameters 0 from max_value, negative_slope up to threshold",
+                "The first choice for hidden layers: nothing is faster.",
             ),
             Entry(
                 "leaky_relu",
@@ -194,8 +198,8 @@ layers.Dense(64, activation="gelu")
 layers.Dense(64, activation=activations.gelu.with_parameters(approximate=True))
 ```
 
-On arrays each is a function with a gradient; `out=` may be the input itself, and large arrays are worked on by several
-threads:
+On arrays each is a function with a gradient; parameters come by name or in Keras's order, `out=` may be the input
+itself, and large arrays are worked on by several threads:
 
 ```python
 import numpy as np
@@ -218,6 +222,11 @@ f′ orange, z from -7 to 7; parameters are at their defaults, which stand in br
 """
 
 
+ALONG_ROWS = """\
+Over the last axis, the only one in a network; of an array along any, or several, with `axis=`. Each output depends on
+all inputs of its row."""
+
+
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     lines = [INTRODUCTION]
@@ -225,7 +234,7 @@ def main() -> None:
         lines += [f"## {group}", ""]
         lines += [text, ""] if text else []
         lines += [f"![{', '.join(e.name for e in entries)}](images/{draw(group, entries)})", "", *table(entries), ""]
-    lines += ["## Along rows", "", "Over the last axis; each output depends on all inputs of its row.", ""]
+    lines += ["## Along rows", "", ALONG_ROWS, ""]
     lines += table(ROWWISE)
     shown = {e.name for _, entries in GROUPS.values() for e in entries} | {e.name for e in ROWWISE}
     known = {a.name for a in vars(activations).values() if isinstance(a, activations.Activation)}

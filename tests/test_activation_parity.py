@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ GOLDEN = np.load(Path(__file__).parent / "data" / "activations.npz")
 KEYS = sorted({key.partition("|")[0] for key in GOLDEN.files if "|" in key})
 
 
-def parsed(key: str) -> tuple[np.dtype, str, dict[str, float | bool]]:
+def parsed(key: str) -> tuple[np.dtype, str, dict[str, Any]]:
     """``keras float32 elu {'alpha': 0.3}``."""
     _, dtype, name, options = key.split(" ", 3)
     return np.dtype(dtype), name, ast.literal_eval(options)
@@ -38,7 +39,8 @@ def test_values_and_gradients(key: str) -> None:
     np.testing.assert_allclose(activation.gradient(x, upstream), GOLDEN[f"{key}|gradient"], **near(key))
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if "float64" in key])
+# Which knows one axis at a time.
+@pytest.mark.parametrize("key", [key for key in KEYS if "float64" in key and "(0, 1)" not in key])
 def test_the_reference_says_the_same(key: str) -> None:
     _, name, options = parsed(key)
     function, gradient = reference.ACTIVATIONS[name]

@@ -363,8 +363,117 @@ def test_a_bad_parameter_is_an_error(name: str) -> None:
 
 
 def test_a_function_without_parameters_takes_none() -> None:
-    with pytest.raises(TypeError, match="relu has no parameter 'alpha', expected none"):
-        activations.relu(np.ones(3), alpha=1)
+    with pytest.raises(TypeError, match="tanh has no parameter 'alpha', expected none"):
+        activations.tanh(np.ones(3), alpha=1)
+    with pytest.raises(TypeError, match="tanh has no parameter for 1, expected none"):
+        activations.tanh(np.ones(3), 1)
+
+
+RELUS = [
+    {"negative_slope": 0.25},
+    {"max_value": 2.5},
+    {"max_value": 6},
+    {"threshold": 0.5},
+    {"negative_slope": 0.25, "max_value": 1.5},
+    {"negative_slope": 0.25, "max_value": 1.5, "threshold": 0.5},
+    {"max_value": 0.25, "threshold": 0.5},
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("options", RELUS, ids=str)
+def test_relu_of_all_its_parameters(options: dict[str, float], dtype: type) -> None:
+    x, upstream = numbers(20, 7, dtype=dtype), numbers(20, 7, dtype=dtype, seed=1)
+    x[0, :5] = 0, 0.5, 1.5, -0.0, 2.5  # the kinks
+    changed = activations.relu.with_parameters(**options)
+    assert changed.parameters == {"negative_slope": 0.0, "max_value": None, "threshold": 0.0} | options
+    assert_close(changed(x), reference.relu(x, **options))
+    assert_close(changed.gradient(x, upstream), reference.relu_gradient(x, upstream, **options))
+    np.testing.assert_array_equal(activations.relu(x, **options), changed(x))
+    in_order = [changed.parameters[name] for name in ("negative_slope", "max_value", "threshold")]
+    np.testing.assert_array_equal(activations.relu(x, *in_order), changed(x))
+    config = activations.serialize(changed)
+    assert config == {"name": "relu", **options}
+    assert activations.get(json.loads(json.dumps(config))) == changed
+    assert pickle.loads(pickle.dumps(changed)) == changed
+    assert hash(changed) == hash(activations.relu.with_parameters(*in_order))
+    assert repr(changed) == f"<fastnn.activations.relu({', '.join(f'{k}={float(v)}' for k, v in options.items())})>"
+    # One parameter after the other is the same function.
+    one_by_one = activations.relu
+    for name, value in options.items():
+        one_by_one = one_by_one.with_parameters(**{name: value})
+    assert one_by_one == changed
+    assert changed.with_parameters(0, None, 0) is activations.relu
+
+
+def test_relus_that_other_functions_are() -> None:
+    x = numbers(50) * 4
+    for options, other in (
+        ({"max_value": 6}, activations.relu6),
+        ({"negative_slope": 0.2}, activations.leaky_relu),
+        ({}, activations.relu),
+    ):
+        assert activations.relu(x, **options).tobytes() == other(x).tobytes()
+
+
+@pytest.mark.parametrize("name", ["negative_slope", "max_value", "threshold"])
+def test_a_bad_parameter_of_relu(name: str) -> None:
+    for value in (-1, np.nan, np.inf, "a"):
+        with pytest.raises((ValueError, TypeError), match=f"{name} is {value!r}, expected"):
+            activations.relu(np.ones(3), **{name: value})
+    for name_of_one in ("negative_slope", "threshold"):
+        with pytest.raises(TypeError, match=f"{name_of_one} is None, expected a number"):
+            activations.relu(np.ones(3), **{name_of_one: None})
+    with pytest.raises(TypeError, match=r"relu has no parameter for 4, expected negative_slope, max_value, threshold"):
+        activations.relu(np.ones(3), 1, 2, 3, 4)
+    with pytest.raises(TypeError, match="relu has no other parameter 'negative_slope', expected negative_slope, max_v"):
+        activations.relu(np.ones(3), 1, negative_slope=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ROWWISE)
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3, (0, 1), (2, 0), (-1, -2), [1], (0, 1, 2)], ids=str)
+def test_along_any_axis(name: str, axis: Any, dtype: type) -> None:
+    activation, (function, gradient) = getattr(activations, name), reference.ACTIVATIONS[name]
+    x, upstream = numbers(3, 4, 5, dtype=dtype), numbers(3, 4, 5, dtype=dtype, seed=1)
+    axes = [axis] if isinstance(axis, int) else list(axis)
+
+    def along(function: Any, *arrays: np.ndarray) -> np.ndarray:
+        moved = [np.moveaxis(a, axes, range(-len(axes), 0)) for a in arrays]
+        rows = [a.reshape(*a.shape[: a.ndim - len(axes)], -1) for a in moved]
+        return np.moveaxis(function(*rows).reshape(moved[0].shape), range(-len(axes), 0), axes)
+
+    assert_close(activation(x, axis=axis), along(function, x))
+    assert_close(activation(x, axis), along(function, x))
+    changed = activation.with_parameters(axis)
+    assert_close(changed.gradient(x, upstream), along(gradient, x, upstream))
+    out = np.full((6, 4, 5), 7, dtype)[::2]
+    assert changed(x, out=out) is out
+    np.testing.assert_array_equal(out, changed(x))
+    assert (out.base[1::2] == 7).all()
+    assert changed.gradient(x, upstream, out=x) is x
+    np.testing.assert_array_equal(x, changed.gradient(numbers(3, 4, 5, dtype=dtype), upstream))
+    assert activations.get(json.loads(json.dumps(activations.serialize(changed)))) == changed
+
+
+@pytest.mark.parametrize("name", ROWWISE)
+def test_an_axis_that_there_is_not(name: str) -> None:
+    activation, x = getattr(activations, name), np.ones((2, 3))
+    for axis in (2, -3, (0, 2), (0, 0), (1, -1)):
+        message = r"axis is .*, expected axes of x, which has shape \(2, 3\)"
+        with pytest.raises(ValueError, match=message):
+            activation(x, axis=axis)
+        with pytest.raises(ValueError, match=message):
+            activation.with_parameters(axis).gradient(x, x)
+    with pytest.raises(ValueError, match=r"upstream has shape \(3,\), expected \(2, 3\) as x"):
+        activation.with_parameters(0).gradient(x, np.ones(3))
+    with pytest.raises(ValueError, match=r"out is float64 \(3,\), expected float64 \(2, 3\)"):
+        activation(x, 0, out=np.ones(3))
+    with pytest.raises(ValueError, match="upstream is None, expected the gradient"):
+        activation.with_parameters(0).gradient(x)
+    for bad in (1.5, "0", True, None):
+        with pytest.raises(TypeError, match=f"axis is {bad!r}, expected an integer"):
+            activation(x, axis=bad)
 
 
 def test_gelu_is_exact_unless_told() -> None:

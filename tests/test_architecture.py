@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fastnn"
 LEVELS = [
     {"kernels", "reference"},
     {
-        *("validation", "serialization", "safetensors", "tabular", "threads", "config"),
+        *("validation", "serialization", "safetensors", "tabular", "threads", "config", "mapped"),
         *("utils", "plots", "callbacks", "datasets"),
     },
     {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},

@@ -800,7 +800,7 @@ def test_tensorboard(tmp_path: Path) -> None:
     assert [value for _, value in train["epoch_loss"]] == pytest.approx(history.history["loss"], rel=1e-6)
     assert [value for _, value in validation["epoch_loss"]] == pytest.approx(history.history["val_loss"], rel=1e-6)
     assert [step for step, _ in train["batch_loss"]] == [2, 4, 6]
-    assert [step for step, _ in train["dense_1/kernel/histogram"]] == [0, 2]
+    assert [step for step, _ in train["dense/kernel/histogram"]] == [0, 2]
     assert not any("image" in tag or "per_second" in tag for tag in train)
 
 
@@ -810,7 +810,7 @@ def test_tensorboard_s_options(tmp_path: Path) -> None:
     options: dict[str, Any] = {"histogram_freq": 1, "write_images": True, "write_steps_per_second": True}
     model.fit(X, Y, 20, epochs=2, verbose=0, callbacks=TensorBoard(tmp_path, **options, update_freq="batch"))
     train = events(tmp_path / "train")
-    sizes = {"dense_1/kernel": (3, 4), "dense_1/bias": (1, 3), "dense_2/kernel": (1, 3), "dense_2/bias": (1, 1)}
+    sizes = {"dense/kernel": (3, 4), "dense/bias": (1, 3), "dense_1/kernel": (1, 3), "dense_1/bias": (1, 1)}
     for name, size in sizes.items():  # never taller than wide
         assert train[f"{name}/image"] == [(0, size), (1, size)]
     assert [step for step, _ in train["batch_loss"]] == [1, 2, 3, 4, 5, 6]

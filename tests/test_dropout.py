@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import Sequential, layers, optimizers
 from fastnn.layers import Dense, Dropout, Input
 
@@ -168,3 +169,98 @@ def test_every_step_of_a_fit_drops_other_units() -> None:
         assert abs(changed[i].mean() - 0.5) < 0.08
         for j in range(i):
             assert_independent(changed[i], changed[j])
+
+
+# ---- everything, and noise that is shared ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_rate_of_1_drops_everything(dtype: str) -> None:
+    dropout = Dropout(1)
+    model = Sequential([Input((4,)), Dense(5), dropout, Dense(3)], seed=1, dtype=dtype)
+    model.compile(optimizers.SGD(0.1), "mse")
+    x, y = np.random.default_rng(0).standard_normal((2, 20, 4))
+    x[3, 2] = np.inf
+    model.forward(x)
+    assert dropout.output.tobytes() == np.zeros((20, 5), dtype).tobytes()
+    model.backward(y[:, :3])
+    assert not model.layers[0].kernel_gradient[:2].any()
+    assert not model.layers[-1].kernel_gradient.any()
+    assert model.layers[-1].bias_gradient.all()
+    assert np.isfinite(model.predict(x[:3])).all()
+    assert model.predict(x[:3]).any()
+
+
+SHAPES = [(None, None), (None, 1), (1, None), (1, 1), (24, None), (24, 1), (None, 30), (1, 30), (24, 30)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_what_noise_is_shared(shape: tuple[int | None, int | None]) -> None:
+    def kept(shape: tuple[int | None, int | None] | None, step: int) -> np.ndarray:
+        dropout = Dropout(0.5, shape, seed=4)
+        model = Sequential([Input((30,)), dropout, Dense(1)], seed=1)
+        model.compile(optimizers.SGD(0.0), "mse")
+        for _ in range(step):
+            model.train_on_batch(np.ones((24, 30)), np.ones(24))
+        model.forward(np.ones((24, 30)))
+        return dropout.output > 0
+
+    for step in (0, 1):
+        mask, plain = kept(shape, step), kept(None, step)
+        rows, columns = ((slice(0, 1) if n == 1 else slice(None)) for n in shape)
+        np.testing.assert_array_equal(mask, np.broadcast_to(plain[rows, columns], mask.shape))
+        assert (mask != kept(shape, 1 - step)).any() or shape == (1, 1)
+
+
+def test_shared_noise_is_kept_as_often() -> None:
+    x = np.ones((2000, 50), np.float32)
+    of_samples = Dropout(0.3, (None, 1), seed=1)(x, training=True)
+    assert ((of_samples > 0).all(axis=1) | (of_samples == 0).all(axis=1)).all()
+    assert abs((of_samples[:, 0] > 0).mean() - 0.7) < 5 * np.sqrt(0.21 / 2000)
+    of_columns = Dropout(0.3, (1, None), seed=1)(x.T, training=True)
+    assert (of_columns == of_columns[0]).all()
+    assert abs((of_columns[0] > 0).mean() - 0.7) < 5 * np.sqrt(0.21 / 2000)
+
+
+@pytest.mark.parametrize("shape", [None, (None, 1), (1, None), (15, 40)], ids=str)
+@pytest.mark.parametrize("rate", [0.4, 1])
+def test_no_number_of_threads_changes_a_bit(shape: tuple[int | None, int | None] | None, rate: float) -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 600, 4))
+    found = set()
+    for threads in (1, 2, 3):
+        fastnn.set_num_threads(threads)
+        model = Sequential([Input((4,)), Dense(40, "tanh"), Dropout(rate, shape), Dense(3)], seed=1)
+        model.compile("adam", "mse")
+        model.fit(x, y[:, :3], batch_size=15, epochs=2, verbose=0)
+        found.add(model.parameters.tobytes())
+    assert len(found) == 1
+
+
+def test_a_batch_of_another_size_than_the_noise() -> None:
+    model = Sequential([Input((4,)), Dense(5), Dropout(0.5, (8, None), name="drop"), Dense(3)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).standard_normal((16, 4))
+    model.fit(x, x[:, :3], batch_size=8, verbose=0)
+    before = model.parameters.copy()
+    message = "a batch has {} samples, expected 8 as the noise_shape of layer 'drop'"
+    for call, size in (
+        (lambda: model.fit(x, x[:, :3], batch_size=7, verbose=0), 7),
+        (lambda: model.fit(x[:15], x[:15, :3], batch_size=8, verbose=0), 7),
+        (lambda: model.fit(x, x[:, :3], batch_size="full", verbose=0), 16),
+        (lambda: model.train_on_batch(x, x[:, :3]), 16),
+        (lambda: model.forward(x), 16),
+        (lambda: model(x, training=True), 16),
+        (lambda: model.value_and_gradient(x, x[:, :3]), 16),
+    ):
+        with pytest.raises(ValueError, match=message.format(size)):
+            call()
+    np.testing.assert_array_equal(model.parameters, before)
+    assert model.predict(x).shape == model(x).shape == (16, 3)  # which drop nothing
+    assert isinstance(model.evaluate(x, x[:, :3]), float)
+    with pytest.raises(ValueError, match="x has 16 samples, expected 8 as noise_shape has"):
+        Dropout(0.5, (8, None))(x, training=True)
+
+
+def test_noise_for_other_columns() -> None:
+    with pytest.raises(ValueError, match=r"noise_shape is \(None, 3\), expected None, 1 or 4 for the columns"):
+        Sequential([Input((4,)), Dropout(0.5, (None, 3))])

@@ -58,14 +58,14 @@ def test_one_linear_layer_without_a_bias() -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (linear(a_weight=(3, 3)), r"it has 1 layers \(a\), expected 2 of torch.nn.Linear, for dense_1, dense_2"),
+        (linear(a_weight=(3, 3)), r"it has 1 layers \(a\), expected 2 of torch.nn.Linear, for dense, dense_1"),
         (
             linear(a_weight=(3, 3), a_bias=(3,), b_weight=(2, 3)),
-            "dense_2.bias is not there, expected dense_1.kernel, dense_1.bias, dense_2.kernel, dense_2.bias",
+            "dense_1.bias is not there, expected dense.kernel, dense.bias, dense_1.kernel, dense_1.bias",
         ),
         (
             linear(a_weight=(2, 3), a_bias=(2,), b_weight=(2, 3), b_bias=(2,)),
-            r"dense_1.kernel has shape \(3, 2\), expected \(3, 3\)",
+            r"dense.kernel has shape \(3, 2\), expected \(3, 3\)",
         ),
         (
             linear(a_weight=(3, 3), a_bias=(3,), b_weight=(2, 3), b_bias=(2,), b_running=(2,)),
@@ -123,10 +123,10 @@ def test_weights_of_another_network_of_keras() -> None:
             np.testing.assert_array_equal(left, right)
 
     assert_wrong([layers.Dense(4), layers.Dense(4)], "it has batch_normalization/vars/0, .* besides, expected the")
-    assert_wrong([layers.Dense(4) for _ in range(13)], "it has no dense_11/vars/1 for dense_12.bias")
+    assert_wrong([layers.Dense(4) for _ in range(13)], "it has no dense_11/vars/1 for dense_11.bias")
     twin = keras_twin().layers[1:]
     assert_wrong(
-        [layers.Dense(5, use_bias=True), *map(copy.deepcopy, twin[1:])], r"dense_1.kernel has shape \(3, 4\), exp"
+        [layers.Dense(5, use_bias=True), *map(copy.deepcopy, twin[1:])], r"dense.kernel has shape \(3, 4\), exp"
     )
 
 

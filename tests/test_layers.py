@@ -78,18 +78,22 @@ def test_what_a_dense_layer_is_made_of() -> None:
         (lambda: Activation(3), TypeError, "activation is 3, expected a name or an object of Activation"),
         (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope is -1, expected a finite number >= 0"),
         (lambda: layers.ELU(None), TypeError, "alpha is None, expected a number"),
-        (lambda: layers.Softmax(0), ValueError, "axis is 0, expected -1: samples are rows"),
+        (lambda: layers.Softmax("last"), TypeError, "axis is 'last', expected an integer"),
+        (lambda: layers.Softmax([]), ValueError, r"axis is \[\], expected an integer or integers"),
+        (lambda: layers.Softmax([1, [2]]), TypeError, r"axis\[1\] is \[2\], expected an integer"),
         (lambda: layers.ReLU(negative_slope=-1), ValueError, "negative_slope is -1, expected a finite number >= 0"),
-        (lambda: layers.ReLU(3), ValueError, "max_value is 3, negative_slope is 0.0 and threshold is 0.0, expected no"),
-        (
-            lambda: layers.ReLU(6, 0.1),
-            ValueError,
-            "max_value is 6, negative_slope is 0.1 and threshold is 0.0, expected",
-        ),
-        (lambda: layers.ReLU(threshold=1), ValueError, "threshold is 1, expected no threshold, and one of max_value=6"),
-        (lambda: Dropout(1.0), ValueError, r"rate is 1\.0, expected a finite number >= 0 and < 1"),
-        (lambda: Dropout(-0.1), ValueError, r"rate is -0\.1, expected a finite number >= 0 and < 1"),
-        (lambda: Dropout(np.nan), ValueError, "rate is nan, expected a finite number >= 0 and < 1"),
+        (lambda: layers.ReLU(-3), ValueError, "max_value is -3, expected a finite number >= 0"),
+        (lambda: layers.ReLU(threshold=-1), ValueError, "threshold is -1, expected a finite number >= 0"),
+        (lambda: Dropout(1.01), ValueError, r"rate is 1\.01, expected a finite number >= 0 and <= 1"),
+        (lambda: Dropout(-0.1), ValueError, r"rate is -0\.1, expected a finite number >= 0 and <= 1"),
+        (lambda: Dropout(np.nan), ValueError, "rate is nan, expected a finite number >= 0 and <= 1"),
+        (lambda: Dropout(0.5, (None,)), ValueError, r"noise_shape is \(None,\), expected two numbers, of samples and"),
+        (lambda: Dropout(0.5, "1x"), ValueError, "noise_shape is '1x', expected two numbers"),
+        (lambda: Dropout(0.5, (None, 1, 1)), ValueError, r"noise_shape is \(None, 1, 1\), expected two numbers"),
+        (lambda: Dropout(0.5, (0, None)), ValueError, r"noise_shape\[0\] is 0, expected at least 1"),
+        (lambda: Dropout(0.5, (None, 1.5)), TypeError, r"noise_shape\[1\] is 1\.5, expected an integer"),
+        (lambda: Dense(3, trainable=2), ValueError, "trainable is 2, expected one of True, False"),
+        (lambda: Dense(3, units=2), TypeError, "units"),
         (lambda: Dropout("half"), TypeError, "rate is 'half', expected a number"),
         (lambda: Dropout(0.5, seed=-1), ValueError, f"seed is -1, expected 0 to {2**64 - 1}"),
         (lambda: Dropout(0.5, seed=2**64), ValueError, f"seed is {2**64}, expected 0 to {2**64 - 1}"),
@@ -145,7 +149,7 @@ def test_before_and_after_building() -> None:
         with pytest.raises(ValueError, match=r"the model of <Dense .*> is not built: give it a layers\.Input first"):
             use()
     model = Sequential([Input((4,)), layer])
-    assert repr(layer) == "<Dense dense_1 4 → 3, tanh>"
+    assert repr(layer) == "<Dense dense 4 → 3, tanh>"
     assert layer.count_params() == model.count_params() == 15
     for use in (lambda: layer.output, lambda: layer.delta):
         with pytest.raises(ValueError, match=r"the buffers hold no forward pass: call forward\(\) first"):
@@ -194,9 +198,24 @@ def test_what_makes_no_model(stack: list[Layer], error: type[Exception], message
         Sequential(stack)
 
 
+def test_a_first_layer_may_tell_the_shape_of_a_sample() -> None:
+    model = Sequential([Normalization(axis=None, input_shape=[4]), Dense(3, input_shape=(7,))])
+    assert model.input_shape == (None, 4)
+    assert Sequential([Flatten(input_shape=(2, 3)), Dense(1)]).layers[1].n_in == 6
+    assert Sequential([Input((5,)), Dense(3, input_shape=(7,))]).input_shape == (None, 5)
+    again = Sequential.from_config(model.get_config())
+    assert (again.input_shape, again.get_config()) == (model.input_shape, model.get_config())
+    for bad, error, message in (
+        (4, TypeError, r"input_shape is 4, expected a tuple such as \(64,\)"),
+        ((0,), ValueError, r"input_shape\[0\] is 0, expected at least 1"),
+    ):
+        with pytest.raises(error, match=message):
+            Dense(3, input_shape=bad)
+
+
 def test_names_are_numbered_by_class() -> None:
     model = Sequential([BatchNormalization(), Dense(3, name="dense_2"), BatchNormalization(), Dense(1), Dense(1)])
-    expected = ["batch_normalization_1", "dense_2", "batch_normalization_2", "dense_3", "dense_4"]
+    expected = ["batch_normalization", "dense_2", "batch_normalization_1", "dense", "dense_1"]
     assert [layer.name for layer in model.layers] == expected
 
 
@@ -371,7 +390,7 @@ def test_adapt_of_more_axes_and_of_a_column() -> None:
         (3.0, ValueError, r"data has shape \(\), expected at least one sample and one column"),
         (np.zeros((0, 3)), ValueError, r"data has shape \(0, 3\), expected at least one sample and one column"),
         (np.zeros((3, 0)), ValueError, r"data has shape \(3, 0\), expected at least one sample and one column"),
-        (np.zeros((5, 2)), ValueError, "data has 2 columns, expected 3 as the model's layer"),
+        (np.zeros((5, 2)), ValueError, "data has 2 columns, expected 3 as the layer"),
         (
             [[1, 2, np.nan]],
             ValueError,
@@ -435,15 +454,18 @@ ALL = [
     lambda: layers.ReLU(),
     lambda: layers.ReLU(6.0, name="six"),
     lambda: layers.ReLU(negative_slope=0.25),
+    lambda: layers.ReLU(3.0, 0.25, 0.5, trainable=False),
     lambda: layers.LeakyReLU(),
     lambda: layers.LeakyReLU(0.25),
     lambda: layers.ELU(0.5),
     lambda: layers.Softmax(),
+    lambda: layers.Softmax([0, 1]),
     lambda: Dropout(0.25, seed=2**60),
+    lambda: Dropout(1, (None, 1), trainable=False),
     lambda: Flatten(name="flat"),
     lambda: Rescaling([1.0, 2.0], offset=-1),
     lambda: Rescaling(1 / 255),
-    lambda: Normalization(axis=None, invert=True),
+    lambda: Normalization(axis=None, invert=True, trainable=False),
     lambda: Normalization(mean=[1, 2], variance=[3, 4], name="n"),
     lambda: BatchNormalization(
         momentum=0.5, epsilon=0.25, center=False, gamma_initializer=initializers.Constant(2),
@@ -468,8 +490,9 @@ def test_a_layer_from_its_configuration(make: Callable[[], Layer]) -> None:
     ("layer", "activation"),
     [
         (layers.ReLU(), activations.relu),
-        (layers.ReLU(6), activations.relu6),
-        (layers.ReLU(negative_slope=0.25), activations.leaky_relu.with_parameters(negative_slope=0.25)),
+        (layers.ReLU(6), activations.relu.with_parameters(max_value=6)),
+        (layers.ReLU(negative_slope=0.25), activations.relu.with_parameters(negative_slope=0.25)),
+        (layers.ReLU(3, 0.25, 0.5), activations.relu.with_parameters(0.25, 3, 0.5)),
         (layers.LeakyReLU(), activations.leaky_relu.with_parameters(negative_slope=0.3)),
         (layers.ELU(0.5), activations.elu.with_parameters(alpha=0.5)),
         (layers.Softmax(), activations.softmax),
@@ -515,24 +538,26 @@ def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == SUMMARY
     Sequential([Mine(), BatchNormalization()]).summary()
     out = capsys.readouterr().out
-    assert "mine_1 (Mine)" in out
+    assert "mine (Mine)" in out
     assert out.count("(None, ?)") == out.count("not built") == 2
 
 
 SUMMARY = """
 Model "sequential", float32
-────────────────────────────────────────────────────────────────────────────────
-Layer                                       Activation  Output shape  Parameters
-────────────────────────────────────────────────────────────────────────────────
-flatten_1 (Flatten)                                     (None, 4)              0
-rescaling_1 (Rescaling)                                 (None, 4)              0
-dense_1 (Dense)                             relu        (None, 3)             15
-batch_normalization_1 (BatchNormalization)              (None, 3)             12
-activation_1 (Activation)                   tanh        (None, 3)              0
-dropout_1 (Dropout)                                     (None, 3)              0
-own (Mine)                                              (None, 3)              0
-layer_normalization_1 (LayerNormalization)              (None, 3)              6
-dense_2 (Dense)                             linear      (None, 2)              8
-────────────────────────────────────────────────────────────────────────────────
-41 parameters (0.2 KiB), 6 of them not trained
+──────────────────────────────────────────────────────────────────────────────
+Layer                                     Activation  Output shape  Parameters
+──────────────────────────────────────────────────────────────────────────────
+flatten (Flatten)                                     (None, 4)              0
+rescaling (Rescaling)                                 (None, 4)              0
+dense (Dense)                             relu        (None, 3)             15
+batch_normalization (BatchNormalization)              (None, 3)             12
+activation (Activation)                   tanh        (None, 3)              0
+dropout (Dropout)                                     (None, 3)              0
+own (Mine)                                            (None, 3)              0
+layer_normalization (LayerNormalization)              (None, 3)              6
+dense_1 (Dense)                           linear      (None, 2)              8
+──────────────────────────────────────────────────────────────────────────────
+Total params: 41 (0.16 KiB)
+Trainable params: 35 (0.14 KiB)
+Non-trainable params: 6 (0.02 KiB)
 """.strip().splitlines()

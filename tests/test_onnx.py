@@ -23,7 +23,13 @@ OTHERS = [
     activations.gelu.with_parameters(approximate=True),
     activations.hard_shrink.with_parameters(threshold=0.1),
     activations.leaky_relu.with_parameters(negative_slope=0.01),
+    activations.log_softmax.with_parameters(axis=1),
+    activations.relu.with_parameters(max_value=2.5),
+    activations.relu.with_parameters(0.25, threshold=1.5),
+    activations.relu.with_parameters(0.25, 2.5, 1.5),
+    activations.relu.with_parameters(0.25, 2.5),
     activations.soft_shrink.with_parameters(threshold=1.5),
+    activations.softmax.with_parameters(axis=1),
     activations.squareplus.with_parameters(b=1),
 ]
 
@@ -74,6 +80,7 @@ def test_dense(tmp_path: Path, dtype: str) -> None:
         lambda: layers.ELU(0.3),
         lambda: layers.LeakyReLU(0.1),
         lambda: layers.ReLU(6.0),
+        lambda: layers.ReLU(3.0, 0.25, 0.5),
         layers.Softmax,
         layers.BatchNormalization,
         lambda: layers.BatchNormalization(scale=False, epsilon=0.1),
@@ -142,7 +149,7 @@ def test_what_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     class Own(layers.Dense):
         pass
 
-    with pytest.raises(ValueError, match=r"layer 'own_1' is a Own, expected one that ONNX has: .*Dense"):
+    with pytest.raises(ValueError, match=r"layer 'own' is a Own, expected one that ONNX has: .*Dense"):
         Sequential([layers.Input((3,)), Own(2)]).export(path)
     with pytest.raises(ValueError, match="the model is not built"):
         Sequential([layers.Dense(2)]).export(path)

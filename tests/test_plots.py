@@ -49,7 +49,7 @@ def test_more_panels_make_more_rows() -> None:
 
 def test_weights_alone() -> None:
     figure = make().plot()
-    assert [ax.get_title().split(",")[0] for ax in figure.axes] == ["dense_1: weights", "out: weights"]
+    assert [ax.get_title().split(",")[0] for ax in figure.axes] == ["dense: weights", "out: weights"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["kernel", "bias"]
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["kernel"]
     assert "20% are 0" in figure.axes[0].get_title()  # the bias, 8 of 40
@@ -61,10 +61,10 @@ def test_outputs_and_gradients(tmp_path: Path) -> None:
     assert len(model.plot(X).axes) == 4
     figure = model.plot(X, Y, tmp_path / "model.png")
     titles = [ax.get_title() for ax in figure.axes]
-    assert titles[1].startswith("dense_1: outputs, ")
+    assert titles[1].startswith("dense: outputs, ")
     assert titles[-1] == "gradients of the mean loss"
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == [
-        "dense_1.kernel", "dense_1.bias", "out.kernel",
+        "dense.kernel", "dense.bias", "out.kernel",
     ]  # fmt: skip
     _, gradient = model.value_and_gradient(X, Y)
     heights = [bar.get_height() for bar in figure.axes[-1].patches]

@@ -110,7 +110,7 @@ def test_everything_is_there(by: Callable[[Sequential, Path], Sequential], tmp_p
     assert again.get_compile_config() == model.get_compile_config()
     assert again.parameters.tobytes() == model.parameters.tobytes()
     assert again.dtype == model.dtype
-    assert [(layer.name, layer.index) for layer in again.layers] == [("dense_1", 0), ("dense_2", 1)]
+    assert [(layer.name, layer.index) for layer in again.layers] == [("dense", 0), ("dense_1", 1)]
     assert again.evaluate(X, Y) == model.evaluate(X, Y)
     again.parameters += 1
     again.layers[0].kernel[...] = 0
@@ -199,7 +199,7 @@ def test_all_layers_go_on_to_the_same_bytes(
 @copied
 def test_activations(by: Callable[[Sequential, Path], Sequential], tmp_path: Path) -> None:
     all_of_them = [one for one in vars(activations).values() if isinstance(one, activations.Activation)]
-    others = [one.with_parameters(**dict.fromkeys(one.parameters, True)) for one in all_of_them]  # True is 1 as well
+    others = [one.with_parameters(**dict.fromkeys(one.parameters, 1)) for one in all_of_them]  # True is 1 as well
     stack = [layer for one in [*all_of_them, *others] for layer in (layers.Dense(3, one), layers.Activation(one))]
     stack += [layers.ReLU(6.0), layers.LeakyReLU(0.1), layers.ELU(0.5), layers.Softmax()]
     model = Sequential([layers.Input((3,)), *stack], seed=0)
@@ -319,8 +319,8 @@ def test_the_library_reads_it(tmp_path: Path) -> None:
     model.save(tmp_path / "m")
     arrays = library_numpy.load_file(tmp_path / "m")
     assert model.optimizer is not None
-    own = {"dense_1.kernel": model.layers[0].kernel, "dense_1.bias": model.layers[0].bias}
-    own |= {"dense_2.kernel": model.layers[1].kernel}
+    own = {"dense.kernel": model.layers[0].kernel, "dense.bias": model.layers[0].bias}
+    own |= {"dense_1.kernel": model.layers[1].kernel}
     own |= {f"optimizer.{name}": value for name, value in model.optimizer.get_state().items()}
     assert arrays.keys() == own.keys()
     for name, value in own.items():
@@ -466,7 +466,7 @@ def test_weights_alone(tmp_path: Path) -> None:
     model.fit(X, Y, verbose=0)
     model.save_weights(tmp_path / "w")
     model.save(tmp_path / "m")
-    assert library_numpy.load_file(tmp_path / "w").keys() == {"dense_1.kernel", "dense_1.bias", "dense_2.kernel"}
+    assert library_numpy.load_file(tmp_path / "w").keys() == {"dense.kernel", "dense.bias", "dense_1.kernel"}
     for source in (tmp_path / "w", str(tmp_path / "m"), model._named_weights()):
         other.parameters = np.zeros(other.count_params())
         other.load_weights(source)
@@ -482,9 +482,9 @@ def test_weights_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stack", "message"),
     [
-        ([layers.Dense(8), layers.Dense(1)], "dense_2.bias is not there, expected dense_1.kernel, dense_1.bias"),
-        ([layers.Dense(8)], "dense_2.kernel is unknown, expected dense_1.kernel, dense_1.bias"),
-        ([layers.Dense(7), layers.Dense(1, use_bias=False)], r"dense_1.kernel has shape \(3, 8\), expected \(3, 7\)"),
+        ([layers.Dense(8), layers.Dense(1)], "dense_1.bias is not there, expected dense.kernel, dense.bias"),
+        ([layers.Dense(8)], "dense_1.kernel is unknown, expected dense.kernel, dense.bias"),
+        ([layers.Dense(7), layers.Dense(1, use_bias=False)], r"dense.kernel has shape \(3, 8\), expected \(3, 7\)"),
         ([layers.Dense(8, name="a"), layers.Dense(1, use_bias=False)], "a.bias, a.kernel is not there"),
     ],
 )
@@ -509,7 +509,7 @@ def test_weights_for_a_model_that_is_not_built(tmp_path: Path) -> None:
 
 
 def test_a_file_of_others(tmp_path: Path) -> None:
-    library_numpy.save_file({"dense_1.kernel": np.zeros((3, 1))}, tmp_path / "foreign")
+    library_numpy.save_file({"dense.kernel": np.zeros((3, 1))}, tmp_path / "foreign")
     with pytest.raises(ValueError, match="foreign' holds no fastnn model"):
         fastnn.load_model(tmp_path / "foreign")
     (tmp_path / "text").write_text("kernel,bias\n1,2\n")

@@ -94,6 +94,8 @@ def trace(model: Sequential, x: ArrayLike, y: ArrayLike) -> Trace:
     dense = [layer for layer in model.layers if isinstance(layer, Dense)]
     if len(dense) < len(model.layers):
         raise ValueError(f"model has {len(model.layers) - len(dense)} layers that are no Dense, expected only such")
+    if not (model.trainable and all(layer.trainable for layer in dense)):
+        raise ValueError("model has layers that are not trained, expected all to be: every parameter has a row")
     if model.optimizer is None or model.loss is None:
         raise ValueError("model is not compiled: call model.compile(optimizer=..., loss=...) first")
     x = np.asarray(x, dtype=model.dtype)
@@ -322,6 +324,6 @@ def check_gradients(
 
 def _parameter_shapes(model: Sequential) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield name and shape of every parameter array, in the order of the flat vector."""
-    for layer in model.layers:
+    for layer in model.layers if model.trainable else ():
         for name, array in zip(layer.weight_names, layer.trainable_weights, strict=False):
             yield f"{layer.name}.{name}", array.shape

@@ -14,13 +14,25 @@ import keras
 import numpy as np
 import torch
 
-CASES: list[tuple[str, dict[str, float | bool]]] = [
+CASES: list[tuple[str, dict[str, float | bool | None]]] = [
     ("linear", {}),
     ("relu", {}),
+    ("relu", {"negative_slope": 0.05}),
+    ("relu", {"max_value": 2.5}),
+    ("relu", {"max_value": 6.0}),
+    ("relu", {"threshold": 0.5}),
+    ("relu", {"negative_slope": 0.25, "max_value": 2.5}),
+    ("relu", {"negative_slope": 0.25, "threshold": 0.5}),
+    ("relu", {"negative_slope": 0.25, "max_value": 2.5, "threshold": 0.5}),
+    ("relu", {"max_value": 0.25, "threshold": 0.5}),
+    ("relu", {"negative_slope": 0.25, "max_value": 0.0}),
     ("sigmoid", {}),
     ("tanh", {}),
     ("softmax", {}),
+    ("softmax", {"axis": 0}),
+    ("softmax", {"axis": (0, 1)}),
     ("log_softmax", {}),
+    ("log_softmax", {"axis": 0}),
     ("leaky_relu", {}),
     ("leaky_relu", {"negative_slope": 0.05}),
     ("relu6", {}),
@@ -70,7 +82,7 @@ TORCH = {
     "tanh {}": torch.tanh,
     **{f"{name} {{}}": getattr(F, name) for name in ("relu", "relu6", "selu", "softplus", "softsign", "silu", "mish")},
 }
-KINKS = np.array([0, 0.2, 0.5, 1, 3, 6])
+KINKS = np.array([0, 0.2, 0.25, 0.5, 1, 2.5, 3, 6])
 
 
 def main() -> None:

@@ -35,6 +35,19 @@ LAYERS = [
     "Normalization(mean=[0.5, -1.0, 0.0, 2.0, 3.0], variance=[1.0, 4.0, 0.25, 2.0, 9.0])",
     "Normalization(mean=0.5, variance=4.0, invert=True)",
     "Activation('tanh')",
+    "ReLU()",
+    "ReLU(max_value=0.5)",
+    "ReLU(negative_slope=0.25, threshold=0.125)",
+    "ReLU(0.75, 0.25, 0.125)",
+    "Softmax()",
+    "Dropout(0.0)",
+    "Dropout(1.0)",
+    "Dropout(1.0, noise_shape=(None, 1))",
+    "BatchNormalization(trainable=False)",
+    "BatchNormalization(center=False, scale=False, trainable=False)",
+    "LayerNormalization(trainable=False)",
+    "Dense(5, 'tanh', kernel_initializer='ones', bias_initializer='ones', trainable=False)",
+    "Dense(5, 'tanh', kernel_initializer='ones', kernel_regularizer='l2', trainable=False)",
 ]
 ADAPTED = [
     "Normalization()",
@@ -55,7 +68,7 @@ def train(code: str, x: np.ndarray, y: np.ndarray, weights: list[np.ndarray]) ->
     below.set_weights(weights[:2])
     above.set_weights(weights[2:4])
     by_name = dict(zip(("gamma", "beta", "moving_mean", "moving_variance"), weights[4:], strict=True))
-    layer.set_weights([by_name[w.name] for w in layer.weights])
+    layer.set_weights([by_name.get(w.name, np.asarray(w)) for w in layer.weights])
 
     def cost(trainable, fixed, x, y):
         outputs, fixed = model.stateless_call(trainable, fixed, x, training=True)

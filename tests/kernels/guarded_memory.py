@@ -72,7 +72,7 @@ def run(core: ModuleType, at_the_end: bool) -> None:
         for code in range(28):
             core.activation(code, 0.5, new(3, n), n)
             if code in core.SLOPES_KEPT:
-                core.activation_keeping_slope(code, 0.5, new(3, n), new(3, n), n)
+                core.activation_keeping_slope(code, new(3, n), new(3, n), n)
             else:
                 core.activation_backward(code, 0.5, new(3, n), new(3, n), n)
             core.apply_activation(code, 0.5, False, new(3, n), None, new(3, n), 1)

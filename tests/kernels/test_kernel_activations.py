@@ -31,7 +31,10 @@ class Case(NamedTuple):
     options: dict[str, float | bool] = {}  # noqa: RUF012
 
     @property
-    def alpha(self) -> float:
+    def alpha(self) -> float | tuple[float, float, float]:
+        if self.code == BENT:
+            slope, most, threshold = self.options.values()
+            return slope, threshold, np.nan if most is None else most
         return float(next(iter(self.options.values()), 0.0))
 
     def __str__(self) -> str:
@@ -67,17 +70,21 @@ CASES = [
     Case("sparse_sigmoid", 20, 0.5, 0),
     Case("squareplus", 21, 3, 6, options={"b": 4.0}),
     Case("squareplus", 21, 3, 6, options={"b": 0.3}),
-    Case("silu", 22, 3, 4.3, "terms"),
-    Case("gelu", 23, 4, 4, "terms"),
-    Case("gelu", 24, 2.7, 5, "terms", {"approximate": True}),
-    Case("mish", 25, 3.7, 5.2, "terms"),
-    Case("hard_silu", 26, 2, 1),
-    Case("tanh_shrink", 27, 3.6, 3.6),
+    Case("relu", 22, 2, 0.5, options={"negative_slope": 0.2, "max_value": 3.0, "threshold": 0.5}),
+    Case("relu", 22, 0, 0, options={"negative_slope": 0.0, "max_value": None, "threshold": 1.0}),
+    Case("relu", 22, 0, 0, options={"negative_slope": 0.0, "max_value": 0.5, "threshold": 3.0}),
+    Case("silu", 23, 3, 4.3, "terms"),
+    Case("gelu", 24, 4, 4, "terms"),
+    Case("gelu", 25, 2.7, 5, "terms", {"approximate": True}),
+    Case("mish", 26, 3.7, 5.2, "terms"),
+    Case("hard_silu", 27, 2, 1),
+    Case("tanh_shrink", 28, 3.6, 3.6),
 ]
 ROWWISE = [case for case in CASES if "softmax" in case.name]
 ELEMENTWISE = [case for case in CASES if case not in ROWWISE]
-FIRST_KEPT = 22  # from here on the derivative needs z
-NAMED = {case.name: case for case in CASES}
+BENT = 22
+FIRST_KEPT = 23  # from here on the derivative needs z
+NAMED = {case.name: case for case in reversed(CASES)}  # of one name the first
 KINKS = [0, 0.5, 1, 3, 6]  # where, or at the negative of which, a derivative jumps
 
 each = pytest.mark.parametrize("case", CASES, ids=str)
@@ -108,7 +115,7 @@ def backward_from(core: ModuleType, case: Case, a: np.ndarray, upstream: np.ndar
 def kept(core: ModuleType, case: Case, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f(z) and f'(z) in one pass."""
     a, slope = z.copy(), np.full_like(z, 7)
-    core.activation_keeping_slope(case.code, case.alpha, a, slope, z.shape[-1])
+    core.activation_keeping_slope(case.code, a, slope, z.shape[-1])
     return a, slope
 
 
@@ -180,6 +187,12 @@ INF, NAN = np.inf, np.nan
 SPECIAL: dict[str, list[tuple[float, float, float]]] = {
     "linear": [(-0.0, -0.0, 1), (-INF, -INF, 1), (INF, INF, 1)],
     "relu": [(0, 0, 0), (-0.0, -0.0, 0), (-INF, 0, 0), (INF, INF, 1)],
+    "relu 0.5 6.0 2.0": [
+        (-INF, -INF, 0.5), (-2, -2, 0.5), (0, -1, 0.5), (2, 0, 0.5), (2.5, 2.5, 1), (5.5, 5.5, 1),
+        (6, 6, 0), (7, 6, 0), (INF, 6, 0), (-1e30, -5e29, 0.5),
+    ],
+    "relu 0.0 None 2.0": [(-INF, 0, 0), (0, 0, 0), (2, 0, 0), (2.5, 2.5, 1), (7, 7, 1), (INF, INF, 1)],
+    "relu 0.5 0.0 0.0": [(-INF, -INF, 0.5), (-2, -1, 0.5), (1, 0, 0), (INF, 0, 0)],
     "sigmoid": [(0, 0.5, 0.25), (-INF, 0, 0), (INF, 1, 0), (-1e3, 0, 0), (1e3, 1, 0)],
     "tanh": [(0, 0, 1), (-0.0, -0.0, 1), (-INF, -1, 0), (INF, 1, 0), (1e3, 1, 0)],
     "leaky_relu": [(0, 0, 0.5), (-0.0, -0.0, 0.5), (-INF, -INF, 0.5), (INF, INF, 1), (-3, -1.5, 0.5)],
@@ -215,7 +228,11 @@ PARAMETERS = {"leaky_relu": 0.5, "elu": 0.5, "celu": 0.5, "soft_shrink": 0.5, "h
 
 @pytest.mark.parametrize("name", SPECIAL)
 def test_special_values_are_exact(core: ModuleType, name: str) -> None:
-    case = next(c for c in CASES if name in (c.name, str(c)))
+    if name.startswith("relu "):
+        options = dict(zip(("negative_slope", "max_value", "threshold"), map(eval, name.split()[1:]), strict=True))
+        case = Case("relu", BENT, 0, 0, options=options)
+    else:
+        case = next(c for c in CASES if name in (c.name, str(c)))
     if case.name in PARAMETERS:
         case = case._replace(options={"parameter": PARAMETERS[case.name]})
     # Alone, where the compiler's remainder loop computes them, and all together, where its vectors do.
@@ -282,7 +299,7 @@ def test_a_value_beside_its_slope_is_the_value_alone(core: ModuleType, case: Cas
 
 def test_which_slopes_are_kept(core: ModuleType) -> None:
     assert {case.code for case in CASES if case.code >= FIRST_KEPT} == set(core.SLOPES_KEPT)
-    assert {case.code for case in CASES} == set(range(28))
+    assert {case.code for case in CASES} == set(range(29))
 
 
 def test_what_is_made_of_straight_lines_passes_the_gradient_on(core: ModuleType) -> None:

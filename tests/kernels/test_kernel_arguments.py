@@ -63,7 +63,7 @@ CALLS = {
     ),
     "activation_keeping_slope": Call(
         "activation_keeping_slope",
-        lambda dtype: {"kind": 22, "alpha": 0.0, "z": np.ones((3, 4), dtype), "slope": np.ones((3, 4), dtype), "n": 4},
+        lambda dtype: {"kind": 23, "z": np.ones((3, 4), dtype), "slope": np.ones((3, 4), dtype), "n": 4},
         (Argument("z", True), Argument("slope", True)),
     ),
     "activation_backward": Call(
@@ -177,7 +177,7 @@ def test_predictions_of_another_size_or_number_of_dimensions(core: ModuleType, c
         refuses(core, call, good | alone, r"\bp\b|has .* elements, expected")
 
 
-@pytest.mark.parametrize("kind", [2, 4, 22])
+@pytest.mark.parametrize("kind", [2, 4, 23])
 @pytest.mark.parametrize("gradient", [False, True])
 def test_what_apply_activation_leaves_to_others(core: ModuleType, kind: int, gradient: bool) -> None:
     dtype = core.DTYPE

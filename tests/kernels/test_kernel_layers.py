@@ -46,7 +46,7 @@ class Run(NamedTuple):
 def described(
     kind: str, n_in: int, n_out: int, n_kernel: int = 0, use_bias: bool = False, **more: Any
 ) -> dict[str, Any]:
-    plain = {"activation": 0, "alpha": 0.0, "penalties": ((0.0, 0.0), (0.0, 0.0))}
+    plain = {"offset": 0, "frozen": False, "activation": 0, "alpha": 0.0, "penalties": ((0.0, 0.0), (0.0, 0.0))}
     return {"kind": kind, "n_in": n_in, "n_out": n_out, "n_kernel": n_kernel, "use_bias": use_bias, **plain, **more}
 
 
@@ -75,7 +75,7 @@ def run(
         scale = center = False
     program = [
         described("dense", INPUTS, n, INPUTS * n, True),
-        described(kind, n, n, n * scale, center, **more),
+        described(kind, n, n, n * scale, center, offset=(INPUTS + 1) * n, **more),
     ]
     sizes = [INPUTS * n, n, *[n] * scale, *[n] * center]
     parameters, gradients = core.aligned(sum(sizes)), core.aligned(sum(sizes))
@@ -235,21 +235,47 @@ def test_constant_rows_and_columns(core: ModuleType, kind: str) -> None:
 def test_affine(core: ModuleType) -> None:
     dtype = core.DTYPE
     for n in SIZES:
-        center, scale, shift = (normal(seed, n, dtype=dtype) for seed in (6, 7, 8))
-        r = run(core, "affine", 20, n, constants=[center, scale, shift])
-        expected = multiply_add(
-            core, r.x - center, np.broadcast_to(scale, r.x.shape), np.broadcast_to(shift, r.x.shape)
-        )
+        scale, shift = (normal(seed, n, dtype=dtype) for seed in (7, 8))
+        r = run(core, "affine", 20, n, constants=[scale, shift])
+        expected = multiply_add(core, r.x, np.broadcast_to(scale, r.x.shape), np.broadcast_to(shift, r.x.shape))
         assert_same_bytes(r.z, expected)
-        exact = reference.affine(*(a.astype(WIDE) for a in (r.x, center, scale, shift)))
-        assert_close(r.z, exact, (np.abs(r.x) + np.abs(center)) * np.abs(scale) + np.abs(shift), 2)
+        x, wide_scale, wide_shift = (a.astype(WIDE) for a in (r.x, scale, shift))
+        exact = reference.affine(x, np.zeros(n, WIDE), wide_scale, wide_shift)
+        assert_close(r.z, exact, np.abs(r.x) * np.abs(scale) + np.abs(shift), 2)
         assert_same_bytes(r.d_x, r.delta * scale)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_given_normalization(core: ModuleType, invert: bool) -> None:
+    dtype = core.DTYPE
+    for n in SIZES:
+        mean, variance = normal(6, n, dtype=dtype), np.square(normal(7, n, dtype=dtype))
+        variance[0] = 0
+        r = run(core, "normalization", 20, n, moving=[mean, variance], invert=invert)
+        x, wide_mean, wide_variance, delta = (a.astype(WIDE) for a in (r.x, mean, variance, r.delta))
+        exact = reference.given_normalization(x, wide_mean, wide_variance, invert)
+        deviation = np.maximum(np.sqrt(wide_variance), dtype.type(1e-7))
+        factor = deviation if invert else 1 / deviation
+        assert_close(r.z, exact, (np.abs(x) + np.abs(wide_mean)) * np.maximum(factor, 1), 4)
+        assert_close(r.d_x, delta * factor, np.abs(delta) * factor, 3)
+        # What is written into them holds from the next call on, of a predictor too.
+        call = core.Predictor(r.engine, 20, None)
+        before = call(r.data).copy()
+        assert_same_bytes(before, r.z)
+        mean[:] += 1
+        variance[:] = 4
+        after, out = call(r.data).copy(), np.empty_like(r.z)
+        r.engine.bind(r.data, None, None)
+        r.engine.predict(out, 1)
+        assert_same_bytes(after, out)
+        exact = reference.given_normalization(x, mean.astype(WIDE), variance.astype(WIDE), invert)
+        assert_close(after, exact, (np.abs(x) + np.abs(mean)) * 2, 4)
 
 
 # ---- dropout ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.99, 1.0])
 def test_dropout(core: ModuleType, rate: float) -> None:
     for rows, n in [(1, 1), (3, 2), (2, 3), (16, 7), (7, 15), (17, 16), (33, 17), (1, 33), (3, 64), (2, 65), (5, 1000)]:
         seed, step = 2**40 + 17 * n, 3 + rows
@@ -257,6 +283,22 @@ def test_dropout(core: ModuleType, rate: float) -> None:
         mask = random.dropout_mask(rows, n, rate, seed, step, layer=1)
         assert_same_bytes(r.z, reference.dropout(r.x, mask, rate))
         assert_same_bytes(np.abs(r.d_x), np.abs(reference.dropout(r.delta, mask, rate)))  # -0 where it is dropped
+
+
+@pytest.mark.parametrize("shared", [(True, False), (False, True), (True, True)])
+def test_dropout_of_shared_noise(core: ModuleType, shared: tuple[bool, bool]) -> None:
+    for rows, n in [(1, 1), (3, 2), (17, 16), (33, 17), (3, 64), (2, 65), (5, 1000), (1100, 7)]:
+        drawn = random.dropout_mask(1 if shared[0] else rows, 1 if shared[1] else n, 0.4, 9, 2, layer=1)
+        for threads in (1, 3):
+            r = run(core, "dropout", rows, n, rate=0.4, seed=9, step=2, shared=shared, threads=threads)
+            mask = np.broadcast_to(drawn, r.x.shape)
+            assert_same_bytes(r.z, reference.dropout(r.x, mask, 0.4))
+            assert_same_bytes(np.abs(r.d_x), np.abs(reference.dropout(r.delta, mask, 0.4)))
+
+
+def test_dropout_of_everything_hides_infinity(core: ModuleType) -> None:
+    r = run(core, "dropout", 40, 7, rate=1.0, seed=1, data=np.full((40, INPUTS), np.inf, core.DTYPE))
+    assert_same_bytes(r.z, np.zeros_like(r.z))
 
 
 def test_dropout_of_a_large_batch_on_threads(core: ModuleType) -> None:

@@ -24,13 +24,20 @@ cdef enum Activation:
     SPARSE_PLUS = 19
     SPARSE_SIGMOID = 20
     SQUAREPLUS = 21            # alpha: b
-    SILU = 22                  # from here on the derivative needs z
-    GELU = 23
-    GELU_TANH = 24             # gelu(approximate=True)
-    MISH = 25
-    HARD_SILU = 26
-    TANH_SHRINK = 27
+    BENT_RELU = 22             # relu of all its parameters; alpha: negative_slope
+    SILU = 23                  # from here on the derivative needs z
+    GELU = 24
+    GELU_TANH = 25             # gelu(approximate=True)
+    MISH = 26
+    HARD_SILU = 27
+    TANH_SHRINK = 28
     ACTIVATIONS
+
+
+cdef struct Alpha:             # what an activation is made with
+    real alpha
+    real threshold             # of BENT_RELU, at least 0,
+    real max_value             # and at least 0, or NaN for none
 
 cdef enum:
     STRETCH = 128              # elements whose largest is found in vectors
@@ -109,9 +116,10 @@ cdef inline bint keeps_slope(int activation) noexcept nogil:
     return activation >= SILU
 
 
-cdef void activate(int activation, real alpha, ix rows, ix K, real* z, ix ld) noexcept nogil:
+cdef void activate(int activation, Alpha p, ix rows, ix K, real* z, ix ld) noexcept nogil:
     """z <- f(z)."""
     cdef ix i, n = rows*ld if rows else 0
+    cdef real alpha = p.alpha
     cdef real unused
     if activation == RELU:
         for i in range(n): z[i] = R(0) if z[i] < R(0) else z[i]
@@ -155,6 +163,8 @@ cdef void activate(int activation, real alpha, ix rows, ix K, real* z, ix ld) no
         for i in range(n): z[i] = clip(R(0.5)*(z[i] + R(1)), R(0), R(1))
     elif activation == SQUAREPLUS:
         for i in range(n): z[i] = squareplus_(z[i], alpha)
+    elif activation == BENT_RELU:
+        for i in range(n): z[i] = bent_relu_(z[i], alpha, p.threshold, p.max_value)
     elif activation == SILU:
         for i in range(n): z[i] = silu_(z[i], &unused)
     elif activation == GELU:
@@ -169,7 +179,7 @@ cdef void activate(int activation, real alpha, ix rows, ix K, real* z, ix ld) no
         for i in range(n): z[i] = tanh_shrink_(z[i], &unused)
 
 
-cdef void activate_keeping_slope(int activation, real alpha, ix rows, ix K, real* z, real* slope, ix ld) noexcept nogil:
+cdef void activate_keeping_slope(int activation, ix rows, ix K, real* z, real* slope, ix ld) noexcept nogil:
     """z <- f(z), with the bits of activate(), and slope <- f'(z), for a function that keeps_slope(); slope lies as z does."""
     cdef ix i, n = rows*ld if rows else 0
     if activation == SILU:
@@ -186,13 +196,13 @@ cdef void activate_keeping_slope(int activation, real alpha, ix rows, ix K, real
         for i in range(n): z[i] = tanh_shrink_(z[i], slope + i)
 
 
-cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const real* a, real* d, ix ld) noexcept nogil:
+cdef void activation_gradient(int activation, Alpha p, ix rows, ix K, const real* a, real* d, ix ld) noexcept nogil:
     """d <- d f'(z), where d is the gradient with respect to a = f(z); both have rows `ld` apart.
 
     f'(z) from a: relu [not a <= 0], sigmoid a(1 - a), tanh (1 - a)(1 + a), softplus 1 - exp(-a) and so on; softmax's Jacobian
     gives a(d - sum(a d)), log-softmax's d - exp(a) sum(d)."""
     cdef ix i, j, n = rows*ld if rows else 0
-    cdef real s
+    cdef real s, alpha = p.alpha
     if activation == RELU:
         for i in range(n): d[i] = R(0) if a[i] <= R(0) else d[i]
     elif activation == SIGMOID:
@@ -237,6 +247,8 @@ cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const r
         for i in range(n): d[i] = choose((a[i] <= R(0)) | (a[i] >= R(1)), R(0), R(0.5)*d[i])
     elif activation == SQUAREPLUS:
         for i in range(n): d[i] *= squareplus_slope(a[i], alpha)
+    elif activation == BENT_RELU:
+        for i in range(n): d[i] = bent_relu_gradient(a[i], d[i], alpha, p.max_value)
     # LINEAR: d stays as it is
 
 
@@ -245,7 +257,7 @@ cdef void activation_gradient(int activation, real alpha, ix rows, ix K, const r
 cdef struct ActivationJob:
     # Rows without gaps, worked on in blocks that stay in the first cache: no element is read or written twice in memory.
     int activation
-    real alpha
+    Alpha alpha
     ix rows                    # of an elementwise function: elements, and K = 1
     ix K
     const real* x
@@ -268,7 +280,7 @@ cdef void gradient_block(ActivationJob* job, ix rows, ix first, real* a) noexcep
     cdef ix i, n = rows*job.K
     cdef real* d = job.out + first
     memcpy(a, job.x + first, n*sizeof(real))
-    if keeps_slope(job.activation): activate_keeping_slope(job.activation, job.alpha, rows, job.K, a, slope, job.K)
+    if keeps_slope(job.activation): activate_keeping_slope(job.activation, rows, job.K, a, slope, job.K)
     else: activate(job.activation, job.alpha, rows, job.K, a, job.K)
     if job.upstream == NULL:
         for i in range(n): d[i] = R(1)
@@ -303,3 +315,12 @@ cdef int activation_member(void* argument, int member, int members) noexcept nog
             if job.out != job.x: memcpy(job.out + first, job.x + first, rows*job.K*sizeof(real))
             activate(job.activation, job.alpha, rows, job.K, job.out + first, job.K)
     return 0
+
+
+cdef Alpha alpha_of(given) except *:
+    """A number, or (alpha, threshold, max_value)."""
+    cdef Alpha p
+    p.threshold, p.max_value = R(0), REAL_NAN
+    if type(given) is tuple: p.alpha, p.threshold, p.max_value = R(given[0]), R(given[1]), R(given[2])
+    else: p.alpha = R(given)
+    return p

@@ -69,6 +69,17 @@ cdef inline real squareplus_slope(real a, real b) noexcept nogil:
     return choose(a > R(1e18), R(1), a*(a/fmadd(a, a, R(0.25)*b)))
 
 
+cdef inline real bent_relu_(real z, real negative_slope, real threshold, real max_value) noexcept nogil:
+    """z up to max_value above the threshold, negative_slope (z - threshold) up to there; 0 times infinity is none."""
+    cdef real below = choose((negative_slope == R(0)) & (z <= threshold), R(0), negative_slope*(z - threshold))
+    return choose(z > threshold, choose(z >= max_value, max_value, z), below)
+
+
+cdef inline real bent_relu_gradient(real a, real d, real negative_slope, real max_value) noexcept nogil:
+    cdef real below = choose(negative_slope == R(0), R(0), negative_slope*d)
+    return choose(a >= max_value, R(0), choose(a <= R(0), below, d))
+
+
 # ---- those whose derivative needs z --------------------------------------------------------------------------------------
 
 cdef inline real where_exp_vanishes() noexcept nogil:

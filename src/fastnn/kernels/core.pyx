@@ -270,32 +270,34 @@ MAX_THREADS = <int>MAX_TEAM
 
 # ---- the kernels on their own ------------------------------------------------------------------------------------------
 
-def activation(int kind, double alpha, cnp.ndarray z, Py_ssize_t n):
+def activation(int kind, alpha, cnp.ndarray z, Py_ssize_t n):
     """z <- f(z) in place, over rows of n elements."""
+    cdef Alpha made = alpha_of(alpha)
     cdef real* p = <real*>writable(z, "z")
     cdef ix rows = z.size//n if n else 0
-    with nogil: activate(kind, R(alpha), rows, n, p, n)
+    with nogil: activate(kind, made, rows, n, p, n)
 
 
-def activation_keeping_slope(int kind, double alpha, cnp.ndarray z, cnp.ndarray slope, Py_ssize_t n):
+def activation_keeping_slope(int kind, cnp.ndarray z, cnp.ndarray slope, Py_ssize_t n):
     """z <- f(z) in place and slope <- f'(z), for a function of SLOPES_KEPT."""
     cdef real* p = <real*>writable(z, "z")
     cdef real* q = <real*>writable(slope, "slope")
     cdef ix rows = z.size//n if n else 0
     same_size(slope, z.size, "slope")
-    with nogil: activate_keeping_slope(kind, R(alpha), rows, n, p, q, n)
+    with nogil: activate_keeping_slope(kind, rows, n, p, q, n)
 
 
 SLOPES_KEPT = tuple(kind for kind in range(ACTIVATIONS) if keeps_slope(kind))
 
 
-def activation_backward(int kind, double alpha, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
+def activation_backward(int kind, alpha, cnp.ndarray a, cnp.ndarray d, Py_ssize_t n):
     """d <- d f'(z) in place, from a = f(z)."""
+    cdef Alpha made = alpha_of(alpha)
     cdef const real* p = <const real*>readable(a, "a")
     cdef real* q = <real*>writable(d, "d")
     cdef ix rows = a.size//n if n else 0
     same_size(d, a.size, "d")
-    with nogil: activation_gradient(kind, R(alpha), rows, n, p, q, n)
+    with nogil: activation_gradient(kind, made, rows, n, p, q, n)
 
 
 cdef inline bint usable_with(cnp.ndarray a, cnp.ndarray like):
@@ -306,7 +308,7 @@ cdef inline bint usable_with(cnp.ndarray a, cnp.ndarray like):
             and (p == q or p >= q + cnp.PyArray_NBYTES(like) or q >= p + cnp.PyArray_NBYTES(a)))
 
 
-def apply_activation(int kind, double alpha, bint gradient, x, upstream, out, int threads):
+def apply_activation(int kind, alpha, bint gradient, x, upstream, out, int threads):
     """f(x), or the gradient upstream f'(x) (upstream may be None: ones), in `out` or where that is None in a new array.
 
     None, with nothing done, where an array is not C-contiguous, aligned and native, of one dtype (the module's) and shape,
@@ -318,7 +320,7 @@ def apply_activation(int kind, double alpha, bint gradient, x, upstream, out, in
     if type(x) is not cnp.ndarray or not is_ready(x): return None
     xx = x
     n = cnp.PyArray_SIZE(xx)
-    job.activation, job.alpha, job.gradient = kind, R(alpha), gradient
+    job.activation, job.alpha, job.gradient = kind, alpha_of(alpha), gradient
     if is_rowwise(kind):
         if cnp.PyArray_NDIM(xx) == 0: return None
         job.K = cnp.PyArray_DIM(xx, cnp.PyArray_NDIM(xx) - 1)

@@ -91,7 +91,7 @@ cdef class Engine(Network):
         """`state`: arrays as long as the parameters.  The same two objects again are known already."""
         if hyperparameters is self.hyperparameters and state is self.optimizer_arrays: return
         self.hyperparameters = None
-        fill_optimizer(&self.optimizer, hyperparameters, state, self.parameters_array.size)
+        fill_optimizer(&self.optimizer, hyperparameters, state, self.n_parameters)
         if needs_norm(&self.optimizer.h): self.cut_pieces()
         self.hyperparameters, self.optimizer_arrays = hyperparameters, state
 
@@ -179,9 +179,9 @@ cdef class Engine(Network):
         cdef int l
         for l in range(self.n_layers):
             d = &self.layers[l]
-            if d.kind == OWN or (d.kind == BATCH_NORM and p.training):
+            if d.kind == OWN or (p.training and of_batch(d)):
                 if self.meet(call, member, 3): return True
-                if d.kind == BATCH_NORM: self.statistics(l, base, rows, member, members)
+                if of_batch(d): self.statistics(l, base, rows, member, members)
                 elif member == 0: self.call_own_layer(l, base, rows, p.training, call)
                 if self.meet(call, member, 4): return True
             if call.wanted and not self.whole: return False
@@ -205,9 +205,9 @@ cdef class Engine(Network):
         cdef int l
         for l in range(self.n_layers - 1, self.first_trained - 1, -1):
             d = &self.layers[l]
-            if d.kind == BATCH_NORM or d.kind == OWN:
+            if of_batch(d) or d.kind == OWN:
                 if self.meet(call, member, 3): return True
-                if d.kind == BATCH_NORM:
+                if of_batch(d):
                     x = self.input_of(l, True, &ldx)
                     batch_gradient_sums(rows, share(d.n_out, member, members, LINE), share(d.n_out, member + 1, members, LINE),
                                         d.delta + base*d.ld, d.ld, x + base*ldx, ldx, &d.batch)
@@ -239,6 +239,7 @@ cdef class Engine(Network):
         cdef real* scratch = work + GEMM_WORK
         for l in range(self.n_layers - 1, self.first_trained - 1, -1):
             d = &self.layers[l]
+            if d.frozen: continue
             bias = d.kernel + d.n_kernel
             if d.kind == DENSE:
                 k0 = kernel_share(d, member, members)
@@ -271,6 +272,7 @@ cdef class Engine(Network):
         cdef ix k0, k1
         for l in range(self.first_trained, self.n_layers):
             d = &self.layers[l]
+            if d.frozen: continue
             if d.kind == DENSE:
                 k0 = d.kernel + kernel_share(d, member, members)*d.n_out
                 k1 = d.kernel + kernel_share(d, member + 1, members)*d.n_out
@@ -358,7 +360,7 @@ cdef class Engine(Network):
     cdef void move_all(self, int member, int members) noexcept nogil:
         cdef int l
         for l in range(self.n_layers):
-            if self.layers[l].kind == BATCH_NORM and member == l % members: self.move_statistics(&self.layers[l])
+            if of_batch(&self.layers[l]) and member == l % members: self.move_statistics(&self.layers[l])
 
     cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
         """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
@@ -470,6 +472,7 @@ cdef class Engine(Network):
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)
         call.rate_stride = 1 if learning_rates.size > 1 else 0
         self.forward_rows = self.steps_done = 0
+        self.prepare()
         self.reserve(max(self.rows_at_once(min(batch_size, self.samples)), <ix>2), threads)      # two: see train_single
         call.order = self.draw_order(order_key)
         if outputs is not None:
@@ -519,6 +522,7 @@ cdef class Engine(Network):
         call.iterations = iterations
         self.reserve(self.rows_at_once(self.samples), threads)
         self.forward_rows = 0
+        self.prepare()
         self.run(train_member, &call, threads)
         return call.loss, call.hits
 
@@ -529,7 +533,7 @@ cdef class Engine(Network):
         if outputs is not None: call.predictions = self.room_for_outputs(outputs, self.samples)
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
-        self.prepare_inference()
+        self.prepare()
         self.run(infer_member, &call, threads)
         if self.penalized: call.loss += self.penalty()*<double>self.counted(NULL, 0, self.samples)
         return call.loss, call.hits
@@ -540,18 +544,21 @@ cdef class Engine(Network):
         call.predictions = self.room_for_outputs(out, self.samples)
         self.reserve(min(self.chunk, self.samples), threads)
         self.forward_rows = 0
-        self.prepare_inference()
+        self.prepare()
         self.run(infer_member, &call, threads)
 
-    def forward_all(self, int threads, int64_t iterations=0):
-        """A forward pass of all bound samples that backward_all() can follow: that of a step after so many updates."""
+    def forward_all(self, int threads, int64_t iterations=0, bint move=False):
+        """A forward pass of all bound samples that backward_all() can follow: that of a step after so many updates.  `move`:
+        moving averages take the batch in at once, for a pass that nothing follows."""
         cdef Call call = self.new_call(self.samples, 1)
         call.iterations = iterations
         self.reserve(self.samples, threads)
         self.forward_rows = 0
-        self.backward_done = False
+        self.prepare()
         self.run(forward_member, &call, threads)
+        self.backward_done = False
         self.forward_rows = self.samples
+        if move: self.move_all(0, 1)
 
     def backward_all(self, int threads):
         """Gradients of the mean loss of the samples of forward_all(), with the targets bound since.  Returns the sum of losses."""

@@ -6,13 +6,14 @@
 cdef enum Kind:
     DENSE = 0
     IDENTITY = 1               # an activation by itself
-    AFFINE = 2                 # (x - center) scale + shift, given numbers for each column
-    BATCH_NORM = 3
-    LAYER_NORM = 4
-    DROPOUT = 5
-    OWN = 6                    # Python's
+    AFFINE = 2                 # x scale + shift, given numbers for each column
+    NORMALIZATION = 3          # by given means and variances, or back
+    BATCH_NORM = 4
+    LAYER_NORM = 5
+    DROPOUT = 6
+    OWN = 7                    # Python's
 
-LAYER_KINDS = ("dense", "identity", "affine", "batch_norm", "layer_norm", "dropout", "own")
+LAYER_KINDS = ("dense", "identity", "affine", "normalization", "batch_norm", "layer_norm", "dropout", "own")
 
 cdef enum:
     COLUMNS = 32               # whose sums are made together
@@ -27,10 +28,12 @@ cdef void copy_to_rows(ix rows, ix n, const real* x, ix ldx, real* z, ix ldz) no
 
 cdef void affine_rows(ix rows, ix n, const real* x, ix ldx, const real* center, const real* scale, const real* shift,
                       real* z, ix ldz) noexcept nogil:
-    """shift may be NULL, for 0."""
+    """center and shift may be NULL, for 0."""
     cdef ix r, j
     for r in range(rows):
-        if shift:
+        if center == NULL:
+            for j in range(n): z[r*ldz + j] = fmadd(x[r*ldx + j], scale[j], shift[j])
+        elif shift:
             for j in range(n): z[r*ldz + j] = fmadd(x[r*ldx + j] - center[j], scale[j], shift[j])
         else:
             for j in range(n): z[r*ldz + j] = (x[r*ldx + j] - center[j])*scale[j]
@@ -40,6 +43,16 @@ cdef void scale_rows(ix rows, ix n, const real* d, ix ldd, const real* scale, re
     cdef ix r, j
     for r in range(rows):
         for j in range(n): out[r*ldo + j] = d[r*ldd + j]*scale[j]
+
+
+cdef void normalization_scale(ix n, const real* variance, bint invert, real* scale) noexcept nogil:
+    """scale <- the deviation, which is at least Keras's 1e-7, or one over it."""
+    cdef ix j
+    cdef real deviation
+    for j in range(n):
+        deviation = real_sqrt(variance[j])
+        deviation = R(1e-7) if deviation < R(1e-7) else deviation
+        scale[j] = deviation if invert else R(1)/deviation
 
 
 # ---- batch normalization: Ioffe and Szegedy, ICML 2015 ----------------------------------------------------------------
@@ -232,19 +245,35 @@ cdef void dropout_words(uint32_t first, uint32_t row, uint32_t step, uint32_t la
     memcpy(out, c, sizeof(c))
 
 
-cdef void dropout_rows(ix rows, ix n, ix first_row, const real* x, ix ldx, double rate, uint64_t key, uint32_t step, uint32_t layer,
+cdef struct Noise:             # what a layer drops
+    double rate                # of 1: everything
+    uint64_t key
+    bint shared_rows           # all samples of a batch alike
+    bint shared_columns        # a sample's columns together
+
+
+cdef void dropout_rows(ix rows, ix n, ix first_row, const real* x, ix ldx, const Noise* noise, uint32_t step, uint32_t layer,
                        real* z, real* factor, ix ld) noexcept nogil:
     """factor <- 0, or 1/(1 - rate) with the probability 1 - rate; z <- x factor.  first_row: of its batch, of these."""
     cdef uint32_t word[64]
-    cdef uint32_t threshold = <uint32_t>(rate*4294967296.0)
-    cdef real kept = R(1/(1 - rate))
+    cdef uint32_t threshold, row
+    cdef real kept
     cdef ix r, j
     cdef int i, width
+    if noise.rate >= 1:
+        for r in range(rows):
+            memset(factor + r*ld, 0, n*sizeof(real))
+            memset(z + r*ld, 0, n*sizeof(real))
+        return
+    threshold, kept = <uint32_t>(noise.rate*4294967296.0), R(1/(1 - noise.rate))
     for r in range(rows):
+        row = 0 if noise.shared_rows else <uint32_t>(first_row + r)
         j = 0
         while j < n:
             width = <int>min(n - j, <ix>64)
-            dropout_words(<uint32_t>(j//4), <uint32_t>(first_row + r), step, layer, key, word)
+            if j == 0 or not noise.shared_columns: dropout_words(<uint32_t>(j//4), row, step, layer, noise.key, word)
+            if noise.shared_columns:
+                for i in range(64): word[i] = word[0]
             for i in range(width): factor[r*ld + j + i] = kept if word[i] >= threshold else R(0)
             for i in range(width): z[r*ld + j + i] = x[r*ldx + j + i]*kept if word[i] >= threshold else R(0)
             j += 64

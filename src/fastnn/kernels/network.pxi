@@ -19,22 +19,23 @@ cdef struct Layer:
     ix n_in
     ix n_out
     ix kernel                  # offset in the flat vectors of its kernel (n_in, n_out), gamma (n_out,) or own parameters, of
-    ix n_kernel                # so many elements; the bias or beta (n_out,) follows
+    ix n_kernel                # so many elements; the bias or beta (n_out,) follows.  Frozen ones are behind the trained
     bint use_bias
+    bint frozen                # its parameters are not trained
     int activation
-    real alpha                 # of the activation, where it has a parameter
+    Alpha alpha
     ix ld                      # elements from one row of output and delta to the next
     real* output               # (rows, n_out): activations a
     real* delta                # (rows, n_out): gradient of the cost with respect to the pre-activations z
     real* slope                # (rows, n_out): f'(z) where a does not tell it; what dropout multiplied with; or NULL
     real* row_statistics       # (rows, 2): layer normalization's mean and 1/deviation
-    const real* constants[3]   # (n_out,): center, scale and shift of AFFINE
-    real* moving[2]            # (n_out,): mean and variance of BATCH_NORM
+    const real* constants[2]   # (n_out,): scale and shift of AFFINE
+    real* moving[2]            # (n_out,): mean and variance of BATCH_NORM and NORMALIZATION
+    bint invert                # of NORMALIZATION
     Statistics batch
     double momentum
     double epsilon
-    double rate                # of DROPOUT
-    uint64_t seed
+    Noise noise                # of DROPOUT
     Penalty kernel_penalty
     Penalty bias_penalty
 
@@ -60,24 +61,25 @@ cdef class Network:
     Parameters
     ----------
     layers : list of dict
-        Layer by layer: kind (of LAYER_KINDS), n_in, n_out, n_kernel, use_bias, activation, alpha, penalties ((l1, l2) of kernel
-        and bias), and what the kind needs: constants (three vectors), moving (two), momentum, epsilon, rate, seed, own.
-        The parameters of one follow those of the one before: kernel (n_in, n_out) in C order, gamma (n_out,) or own ones, then
-        the bias or beta (n_out,).
+        Layer by layer: kind (of LAYER_KINDS), n_in, n_out, n_kernel, use_bias, offset, frozen, activation, alpha, penalties
+        ((l1, l2) of kernel and bias), and what the kind needs: constants (two vectors), moving (two), invert, momentum,
+        epsilon, rate, seed, shared (rows, columns), own.  From its offset on a layer has its kernel (n_in, n_out) in C order,
+        gamma (n_out,) or own parameters, then the bias or beta (n_out,).
     parameters, gradients : ndarray, 1-D, of the module's dtype
-        Made by `aligned`, which leaves a spare cache line behind the last element.
+        Of all layers, those that are frozen last.  Made by `aligned`, which leaves a spare cache line behind the last element.
     sizes : list of int
         Of the parameters that a norm to clip is taken of: each kernel, bias, gamma, …, in order.
     """
     cdef Layer* layers
     cdef int n_layers
     cdef int first_trained         # layer; below it nothing needs a gradient
-    cdef bint dense_only           # of dense layers whose activations tell their own derivatives
+    cdef bint dense_only           # of dense layers, all trained, whose activations tell their own derivatives
+    cdef bint retired              # the model has its weights elsewhere now
     cdef bint whole                # some layer is made by the team together, or by Python, of a whole batch: one chunk, however large
     cdef real* parameters
     cdef real* gradients
     cdef object parameters_array
-    cdef ix n_parameters
+    cdef ix n_parameters           # that are trained
     cdef object gradients_array
     cdef list sizes
     cdef list held                 # arrays and objects that the layers point to
@@ -114,7 +116,7 @@ cdef class Network:
     cdef ix samples
 
     def __cinit__(self, list layers, cnp.ndarray parameters, cnp.ndarray gradients, list sizes):
-        cdef ix offset = 0, row, block = 0, columns = 0
+        cdef ix all_ = 0, row, block = 0, columns = 0, n
         cdef int i
         cdef Layer* d
         self.n_layers = self.first_trained = len(layers)
@@ -127,22 +129,28 @@ cdef class Network:
         for i in range(self.n_layers):
             d = &self.layers[i]
             self.describe(d, layers[i])
-            d.kernel = offset
-            offset += d.n_kernel + (d.n_out if d.use_bias else 0)
-            if self.first_trained == self.n_layers and (d.n_kernel or d.use_bias): self.first_trained = i
+            n = d.n_kernel + (d.n_out if d.use_bias else 0)
+            all_ += n
+            if n and not d.frozen:
+                self.n_parameters += n
+                if self.first_trained == self.n_layers: self.first_trained = i
             d.ld = padded(d.n_out)
             row += 2*d.ld
             if has_slope(d): row += d.ld
-            if d.kind == BATCH_NORM: columns += round_up(d.n_out, LINE)
+            if has_statistics(d): columns += round_up(d.n_out, LINE)
             if d.kind == DENSE:
                 block = max(block, min(self.update_rows(d), d.n_in)*d.n_out)
                 self.multiply_adds += d.n_in*d.n_out*(3 if i else 2)
-            if d.kind != DENSE or keeps_slope(d.activation): self.dense_only = False
-            if d.kind == BATCH_NORM or d.kind == OWN: self.whole = True
-        if parameters.size != offset or gradients.size != offset:
-            raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {offset}")
+            if d.kind != DENSE or d.frozen or keeps_slope(d.activation): self.dense_only = False
+            if of_batch(d) or d.kind == OWN: self.whole = True
+        if parameters.size != all_ or gradients.size != all_:
+            raise ValueError(f"parameters and gradients have {parameters.size} and {gradients.size} elements, expected {all_}")
+        for i in range(self.n_layers):             # frozen ones are behind all that are trained
+            d = &self.layers[i]
+            n = d.n_kernel + (d.n_out if d.use_bias else 0)
+            if n and not (self.n_parameters if d.frozen else 0) <= d.kernel <= (all_ if d.frozen else self.n_parameters) - n:
+                raise ValueError(f"layer {i} has the offset {d.kernel}, expected {'frozen' if d.frozen else 'trained'} parameters there")
         self.parameters_array, self.gradients_array = parameters, gradients
-        self.n_parameters = offset
         self.parameters = <real*>writable(parameters, "parameters")
         self.gradients = <real*>writable(gradients, "gradients")
         self.chunk = min(max(CHUNK_BYTES//<ix>(row*sizeof(real))//32*32, <ix>MIN_CHUNK), <ix>MAX_CHUNK)
@@ -154,12 +162,14 @@ cdef class Network:
         cdef int i, kind = LAYER_KINDS.index(given["kind"])
         d.kind = <Kind>kind
         d.n_in, d.n_out, d.n_kernel, d.use_bias = given["n_in"], given["n_out"], given["n_kernel"], given["use_bias"]
-        d.activation = given["activation"]
-        d.alpha = R(given["alpha"])
-        d.momentum, d.epsilon, d.rate = given.get("momentum", 0.0), given.get("epsilon", 0.0), given.get("rate", 0.0)
-        d.seed = given.get("seed", 0)
+        d.kernel, d.frozen = given["offset"], given["frozen"]
+        d.activation, d.alpha = given["activation"], alpha_of(given["alpha"])
+        d.momentum, d.epsilon, d.invert = given.get("momentum", 0.0), given.get("epsilon", 0.0), given.get("invert", False)
+        d.noise.rate, d.noise.key = given.get("rate", 0.0), given.get("seed", 0)
+        d.noise.shared_rows, d.noise.shared_columns = given.get("shared", (False, False))
         (d.kernel_penalty.l1, d.kernel_penalty.l2), (d.bias_penalty.l1, d.bias_penalty.l2) = given["penalties"]
-        if any(map(any, given["penalties"])): self.penalized = True
+        if d.frozen: d.kernel_penalty, d.bias_penalty = Penalty(0, 0), Penalty(0, 0)
+        elif any(map(any, given["penalties"])): self.penalized = True
         self.own_layers.append(given.get("own"))
         vectors = given.get("constants") or given.get("moving") or ()
         for i in range(len(vectors)):
@@ -177,7 +187,7 @@ cdef class Network:
         self.statistics_array = aligned(6*columns)
         at = <real*>cnp.PyArray_DATA(self.statistics_array)
         for i in range(self.n_layers):
-            if self.layers[i].kind != BATCH_NORM: continue
+            if not has_statistics(&self.layers[i]): continue
             self.layers[i].batch.mean = at
             self.layers[i].batch.inverse = at + columns
             self.layers[i].batch.scale = at + 2*columns
@@ -208,6 +218,10 @@ cdef class Network:
         self.loss.threshold = R(0) if fused and self.layers[self.n_layers - 1].activation == SIGMOID else R(0.5)
         self.fused = fused
         self.forward_rows = 0                      # its last layer's output was another thing
+
+    def retire(self):
+        """The model has a new engine: no predictor may go on with this one."""
+        self.retired = True
 
     def bind(self, cnp.ndarray x, y, sample_weight):
         """Data for the calls that follow: x (N, n_in), y (N, n_out) or int32 labels (N,) or None, weights (N,) or None."""
@@ -297,18 +311,17 @@ cdef class Network:
         cdef const real* a = self.input_of(l, p.training, &lda)
         cdef real* z = d.output + r0*d.ld
         if d.kind == DROPOUT and p.training:
-            dropout_rows(r1 - r0, d.n_out, r0 + p.first_row, a + r0*lda, lda, d.rate, d.seed, p.step, <uint32_t>l, z, d.slope + r0*d.ld,
-                         d.ld)
+            dropout_rows(r1 - r0, d.n_out, r0 + p.first_row, a + r0*lda, lda, &d.noise, p.step, <uint32_t>l, z, d.slope + r0*d.ld, d.ld)
         elif d.kind == DROPOUT:
             if l == self.n_layers - 1: copy_to_rows(r1 - r0, d.n_out, a + r0*lda, lda, z, d.ld)
-        elif d.kind == BATCH_NORM and p.training:
+        elif p.training and of_batch(d):
             affine_rows(r1 - r0, d.n_out, a + r0*lda, lda, d.batch.mean, d.batch.scale, bias_of(d, self.parameters), z, d.ld)
         elif d.kind != OWN:
             layer_rows(d, self.parameters, d.batch.scale, r1 - r0, a + r0*lda, lda, z,
                        d.row_statistics + 2*r0 if d.row_statistics else NULL, activated and d.activation == RELU, work)
         if not activated or (d.kind == DENSE and d.n_out > 1 and d.activation == RELU): return
         if p.training and keeps_slope(d.activation):
-            activate_keeping_slope(d.activation, d.alpha, r1 - r0, d.n_out, z, d.slope + r0*d.ld, d.ld)
+            activate_keeping_slope(d.activation, r1 - r0, d.n_out, z, d.slope + r0*d.ld, d.ld)
         else: activate(d.activation, d.alpha, r1 - r0, d.n_out, z, d.ld)
 
     cdef void copy_outputs(self, ix r0, ix r1, real* out) noexcept nogil:
@@ -354,8 +367,10 @@ cdef class Network:
             self.backward_dense(l, r0, r1, chunk_rows, work)
             return
         if d.kind == IDENTITY: copy_to_rows(rows, d.n_out, delta, d.ld, out, e.ld)
-        elif d.kind == AFFINE: scale_rows(rows, d.n_out, delta, d.ld, d.constants[1], out, e.ld)
+        elif d.kind == AFFINE: scale_rows(rows, d.n_out, delta, d.ld, d.constants[0], out, e.ld)
         elif d.kind == DROPOUT: multiply_rows(rows, d.n_out, delta, d.slope + r0*d.ld, d.ld, out, e.ld)
+        elif d.kind == NORMALIZATION or (d.kind == BATCH_NORM and d.frozen):
+            scale_rows(rows, d.n_out, delta, d.ld, d.batch.scale, out, e.ld)
         elif d.kind == BATCH_NORM: batch_norm_gradient(rows, d.n_out, chunk_rows, delta, d.ld, x, e.ld, &d.batch, out, e.ld)
         elif d.kind == LAYER_NORM:
             layer_norm_gradient(rows, d.n_out, delta, d.ld, x, e.ld, gamma_of(d, self.parameters), d.row_statistics + 2*r0, out, e.ld)
@@ -417,13 +432,10 @@ cdef class Network:
             d.moving[0][j] = fmadd(keep, d.moving[0][j], take_in*d.batch.mean[j])
             d.moving[1][j] = fmadd(keep, d.moving[1][j], take_in*d.batch.variance[j])
 
-    cdef void prepare_inference(self) noexcept nogil:
-        """What follows from parameters and moving averages, once for a call."""
-        cdef Layer* d
+    cdef void prepare(self) noexcept nogil:
+        """What follows from given and moving averages, once for a call; training makes that of its batches over it."""
         cdef int l
-        for l in range(self.n_layers):
-            d = &self.layers[l]
-            if d.kind == BATCH_NORM: moving_statistics(d.n_out, d.moving[1], gamma_of(d, self.parameters), d.epsilon, d.batch.scale)
+        for l in range(self.n_layers): make_scale(&self.layers[l], self.parameters, self.layers[l].batch.scale)
 
     cdef void backward_bias(self, int l, ix base, ix rows, Mode mode) noexcept nogil:
         """The bias's gradient, the sum of the delta's rows: four chains of every fourth row, so that additions overlap, then
@@ -473,10 +485,24 @@ cdef inline bint has_slope(const Layer* d) noexcept nogil:
     return d.kind == DROPOUT or keeps_slope(d.activation)
 
 
+cdef inline bint has_statistics(const Layer* d) noexcept nogil:
+    return d.kind == BATCH_NORM or d.kind == NORMALIZATION
+
+
+cdef inline bint of_batch(const Layer* d) noexcept nogil:
+    """Whether training takes the statistics of its batches: frozen, batch normalization is as in inference."""
+    return d.kind == BATCH_NORM and not d.frozen
+
+
+cdef void make_scale(const Layer* d, const real* parameters, real* scale) noexcept nogil:
+    """What a normalization multiplies with in inference."""
+    if d.kind == BATCH_NORM: moving_statistics(d.n_out, d.moving[1], gamma_of(d, parameters), d.epsilon, scale)
+    elif d.kind == NORMALIZATION: normalization_scale(d.n_out, d.moving[1], d.invert, scale)
+
+
 cdef void layer_rows(const Layer* d, const real* parameters, const real* scale, ix rows, const real* a, ix lda, real* z,
                      real* row_statistics, bint relu, real* work) noexcept nogil:
-    """z <- pre-activations, in inference; a dense layer of several outputs takes its RELU along.  scale: of BATCH_NORM, from
-    moving_statistics."""
+    """z <- pre-activations, in inference; a dense layer of several outputs takes its RELU along.  scale: from make_scale."""
     cdef ix r
     cdef const real* kernel = parameters + d.kernel
     cdef const real* bias = bias_of(d, parameters)
@@ -484,7 +510,9 @@ cdef void layer_rows(const Layer* d, const real* parameters, const real* scale, 
         for r in range(rows): z[r*d.ld] = dot(d.n_in, a + r*lda, kernel) + (bias[0] if bias else R(0))
     elif d.kind == DENSE: gemm(rows, d.n_out, d.n_in, a, lda, 1, kernel, d.n_out, 1, z, d.ld, bias, SET, relu, NULL, work)
     elif d.kind == IDENTITY: copy_to_rows(rows, d.n_out, a, lda, z, d.ld)
-    elif d.kind == AFFINE: affine_rows(rows, d.n_out, a, lda, d.constants[0], d.constants[1], d.constants[2], z, d.ld)
+    elif d.kind == AFFINE: affine_rows(rows, d.n_out, a, lda, NULL, d.constants[0], d.constants[1], z, d.ld)
+    elif d.kind == NORMALIZATION and d.invert: affine_rows(rows, d.n_out, a, lda, NULL, scale, d.moving[0], z, d.ld)
+    elif d.kind == NORMALIZATION: affine_rows(rows, d.n_out, a, lda, d.moving[0], scale, NULL, z, d.ld)
     elif d.kind == BATCH_NORM: affine_rows(rows, d.n_out, a, lda, d.moving[0], scale, bias, z, d.ld)
     elif d.kind == LAYER_NORM: layer_norm_rows(rows, d.n_out, a, lda, gamma_of(d, parameters), bias, d.epsilon, z, d.ld, row_statistics)
 

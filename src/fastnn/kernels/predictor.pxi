@@ -20,7 +20,7 @@ cdef class Predictor:
     cdef ix n_in
     cdef ix multiply_adds
     cdef real* buffer[2]       # of the layers' outputs, which take turns
-    cdef real* scale           # of a batch normalization
+    cdef real* scale           # of a normalization
     cdef real* work
     cdef real* out
     cdef object arena
@@ -63,7 +63,7 @@ cdef class Predictor:
             if d.kind == DENSE and (self.rows == 1 or d.n_out == 1):
                 for r in range(self.rows): preactivate_row(d, parameters, a + r*lda, z + r*d.ld)
             else:
-                if d.kind == BATCH_NORM: moving_statistics(d.n_out, d.moving[1], gamma_of(d, parameters), d.epsilon, self.scale)
+                make_scale(d, parameters, self.scale)
                 layer_rows(d, parameters, self.scale, self.rows, a, lda, z, NULL, False, self.work)
             activate(d.activation, d.alpha, self.rows, d.n_out, z, d.ld)
             a, lda = z, d.ld
@@ -71,6 +71,8 @@ cdef class Predictor:
 
     def __call__(self, x):
         cdef const real* p
+        if self.engine.retired:
+            raise ValueError("the model's weights are elsewhere now, expected a predictor made since: call model.predictor() again")
         if not cnp.PyArray_Check(x) or cnp.PyArray_TYPE(x) != self.type_number or not cnp.PyArray_ISCARRAY_RO(x) \
                 or cnp.PyArray_SIZE(x) != self.rows*self.n_in \
                 or not (cnp.PyArray_NDIM(x) == 1 and self.rows == 1 or cnp.PyArray_NDIM(x) == 2 and cnp.PyArray_DIM(x, 0) == self.rows):

@@ -14,7 +14,8 @@ cdef inline double lane_sum(ix n, const real* x) noexcept nogil:
     while i + 8 <= n:
         for j in range(8): s[j] += <double>x[i + j]
         i += 8
-    for j in range(<int>(n - i)): s[j] += <double>x[i + j]
+    if i < n:
+        for j in range(8): s[j] += <double>x[i + j] if i + j < n else 0
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 
 

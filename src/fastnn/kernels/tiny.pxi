@@ -29,7 +29,7 @@ cdef struct TinyLayer:
     ix n_out
     bint use_bias
     int activation
-    real alpha
+    Alpha alpha
     ix lda
     ix ld
     const real* input

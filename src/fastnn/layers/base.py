@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, TypeVar
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from .. import activations, initializers, regularizers, validation
+from .. import activations, initializers, regularizers, threads, utils, validation
+from ..kernels import core
 
 L = TypeVar("L", bound="Layer")
 
@@ -26,19 +29,38 @@ class Weight(NamedTuple):
         return math.prod(self.shape)
 
 
+class Options(TypedDict, total=False):
+    """Options of every layer, by keyword; `Layer` describes them."""
+
+    name: str | None
+    trainable: bool
+    input_shape: tuple[int, ...] | None
+
+
 class Layer:
     """Base of all layers; subclass it for a layer of one's own, written in NumPy.
 
     A subclass has `forward` and `backward`, and `build` where it has weights or another number of outputs than inputs.
     `fit` calls them once a batch, between compiled layers; the others do not slow down.
 
+    A layer can be called on arrays, in a model or on its own: it is then built for the first array that comes, and
+    takes its weights along where it joins a model later.
+
     Parameters
     ----------
     name : str, optional
-        Unique in its model, which gives it one with a number where it is not set.
+        Unique in its model, which gives it one where it is not set: dense, dense_1 and so on.
+    trainable : bool
+        Whether training changes its weights.
+    input_shape : tuple of int, optional
+        Of one sample: as the first layer of a model it then needs no `Input`.
 
     Attributes
     ----------
+    trainable : bool
+        May be set at any time.  A layer that is frozen keeps its weights, no gradient is computed for them, and they
+        are not among the model's `parameters`; a `BatchNormalization` is then as in inference, in training too.  What
+        an optimizer knows of other parameters is of no use then: compile the model again.
     index : int or None
         Its place in the model that it is part of.
     n_in, n_out : int or None
@@ -67,28 +89,46 @@ class Layer:
 
     # Of the engine: what computes the layer, or None where nothing has to be computed.
     _kind: str | None = "own"
+    # Axes that an array has at least which the layer is called on.
+    _axes = 2
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(
+        self, name: str | None = None, trainable: bool = True, input_shape: tuple[int, ...] | None = None
+    ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is {name!r}, expected a string")
         self.name = name
+        self.is_named = name is not None  # by its maker, not by its model
+        self._trainable = validation.choice("trainable", trainable, (True, False))
+        self.first_shape = None if input_shape is None else _shape("input_shape", input_shape)
         self.index: int | None = None
+        self.dtype = np.dtype(np.float32)
+        self._declared: list[Weight] = []
+        self._unbind()
+
+    def _unbind(self) -> None:
+        """Have no weights, and be no part of an engine."""
         self.n_in: int | None = None
         self.n_out: int | None = None
-        self.dtype = np.dtype(np.float32)
-        self._engine: Any = None
-        self._place = -1  # among the engine's layers
-        self._declared: list[Weight] = []
-        self._bound: dict[str, np.ndarray] = {}  # weights and gradients, as the model gave them
+        self._engine: Any = None  # of the model
+        self._place = -1  # among its layers
+        self._owner: Any = None  # a weak reference to the model
+        self._bound: dict[str, np.ndarray] = {}  # weights and gradients
+        self._flat: tuple[np.ndarray, np.ndarray]  # the parameters and their gradients, each as one vector
+        self._described: dict[str, Any] | None = None  # for an engine
+        self._calls = 0  # on its own, in training: dropout draws by them
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or ''} {self.n_in or '?'} → {self.n_out or '?'}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is a layer that no model has yet, with no weights."""
-        arrays = {name for w in self._declared for name in (w.name, f"{w.name}_gradient")}
-        state = {name: value for name, value in vars(self).items() if name not in arrays}
-        return state | {"_engine": None, "_place": -1, "_declared": [], "index": None, "n_in": None, "n_out": None}
+        state = {name: value for name, value in vars(self).items() if name not in self._bound and name not in _BOUND}
+        return state | {"_declared": [], "index": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._unbind()
+        vars(self).update(state)
 
     # ---- what an own layer overrides --------------------------------------------------------------------------------
 
@@ -110,12 +150,78 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, such as JSON can hold; a subclass adds its own to these."""
-        return {"name": self.name}
+        return {"name": self.name, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls: type[L], config: dict[str, Any]) -> L:
         """The layer that `get_config` described, with no weights yet."""
-        return cls(**config)
+        config = dict(config)
+        trainable = config.pop("trainable", True)
+        layer = cls(**config)
+        layer.trainable = trainable  # which the constructor of one's own need not know
+        return layer
+
+    # ---- on arrays --------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
+        """The layer's outputs for x, in the layer's dtype: float32, or its model's.
+
+        Parameters
+        ----------
+        x : array_like (N, in)
+            Or with more axes (…, in), where every row is a sample.  A layer that works on each number, or is given what
+            it needs, takes (in,) as well.
+        training : bool
+            As in training: dropout drops, another set of units at each call, and batch normalization takes the
+            statistics of x, which its moving averages take in.
+
+        Returns
+        -------
+        ndarray (N, out), or (…, out)
+
+        Raises
+        ------
+        ValueError
+            For another number of inputs than the layer was built for.
+        """
+        return self._apply(validation.array("x", x, self.dtype), bool(training))
+
+    def _apply(self, x: np.ndarray, training: bool) -> np.ndarray:
+        if x.ndim < self._axes or x.size == 0:
+            axes = "(samples, features)" if self._axes == 2 else "one axis or more"
+            raise ValueError(f"x has shape {x.shape}, expected {axes}, none of them empty")
+        rows = x.reshape(-1, x.shape[-1])
+        if self.n_in != rows.shape[1]:
+            self._build_alone(rows.shape[1])
+        assert self._described is not None
+        described = self._described | {"offset": 0, "frozen": not self.trainable}
+        # An engine of its own for each call: its buffers serve one at a time, and it is made in some microseconds.
+        engine = core(self.dtype).Engine([described], *self._flat, self.trainable_sizes)
+        n_threads = threads.for_step(engine.multiply_adds * min(len(rows), engine.chunk) / 3)
+        engine.bind(rows, None, None)
+        if training:
+            engine.forward_all(n_threads, self._calls, True)
+            self._calls += 1
+            out: np.ndarray = engine.layer_output(0)
+        else:
+            out = np.empty((len(rows), described["n_out"]), self.dtype)
+            engine.predict(out, n_threads)
+        return out.reshape(*x.shape[:-1], out.shape[1])
+
+    def _build_alone(self, n_in: int) -> None:
+        """Have weights of its own, for so many inputs."""
+        if self.n_in is not None and (self.index is not None or self._keeps_weights):
+            raise ValueError(f"x has {n_in} features, expected {self.n_in} as {self!r}")
+        n_out = self.declare(n_in, self.dtype)
+        parameters, gradients = (core(self.dtype).aligned(self.n_parameters) for _ in range(2))
+        seed = utils.new_seed()
+        arrays = self.initialize(parameters, np.random.default_rng(seed))
+        self.bind(n_in, n_out, arrays, parameters, gradients, self.for_engine(n_in, n_out, arrays, seed))
+
+    @property
+    def _keeps_weights(self) -> bool:
+        """Whether it has weights that another number of inputs would lose."""
+        return bool(self._declared)
 
     # ---- weights ----------------------------------------------------------------------------------------------------
 
@@ -154,20 +260,34 @@ class Layer:
 
     @property
     def weights(self) -> list[np.ndarray]:
-        """All weights, trainable ones first; writing into them changes the model."""
-        return self.trainable_weights + self.non_trainable_weights
+        """All weights, those first that gradients train; writing into them changes the model."""
+        self._need_build()
+        return [getattr(self, name) for name in self.weight_names]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of `weights`."""
+        return [array.copy() for array in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign what `get_weights` returned.
+
+        Raises
+        ------
+        ValueError
+            For another number of arrays or other shapes; nothing is assigned then.
+        """
+        assign(self.weights, weights, self.dtype)
 
     @property
     def trainable_weights(self) -> list[np.ndarray]:
-        """Those that training changes by gradients."""
+        """Those that training changes by gradients: none where the layer is frozen."""
         self._need_build()
-        return [getattr(self, w.name) for w in self._declared if w.trainable]
+        return [getattr(self, w.name) for w in self._declared if w.trainable and self.trainable]
 
     @property
     def non_trainable_weights(self) -> list[np.ndarray]:
         """The others, as moving averages are."""
-        self._need_build()
-        return [getattr(self, w.name) for w in self._declared if not w.trainable]
+        return self.weights[len(self.trainable_weights) :]
 
     @property
     def weight_names(self) -> list[str]:
@@ -179,6 +299,19 @@ class Layer:
         self._need_build()
         return sum(w.size for w in self._declared)
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = validation.choice("trainable", value, (True, False))
+        owner = self._owner and self._owner()
+        if owner is not None and value != self._trainable:
+            owner.lay_out_anew()
+        self._trainable = value
+
     # ---- what the model does with a layer ---------------------------------------------------------------------------
 
     def known_outputs(self, n_in: int | None) -> int | None:
@@ -186,7 +319,14 @@ class Layer:
         return None if self._kind == "own" else n_in
 
     def declare(self, n_in: int, dtype: np.dtype) -> int:
-        """Let `build` declare the weights anew; returns the number of outputs."""
+        """Let `build` declare the weights anew; returns the number of outputs.
+
+        A layer that has weights already keeps them, for so many inputs as it has them for.
+        """
+        if self.n_in is not None and self.n_in != n_in:
+            if self._keeps_weights:
+                raise ValueError(f"{self!r} has weights for {self.n_in} inputs, expected the {n_in} that there are")
+            self._unbind()
         self.dtype, self._declared = dtype, []
         return validation.integer(f"the result of build of {self!r}", self.build(n_in), low=1)
 
@@ -196,12 +336,19 @@ class Layer:
         return {w.name: w.shape for w in self._declared}
 
     @property
+    def n_parameters(self) -> int:
+        """Elements of the declared weights that gradients train, or would if the layer was not frozen."""
+        return sum(w.size for w in self._declared if w.trainable)
+
+    @property
     def trainable_sizes(self) -> list[int]:
-        """Elements of each declared trainable weight."""
-        return [w.size for w in self._declared if w.trainable]
+        """Elements of each declared trainable weight; of none where the layer is frozen."""
+        return [w.size for w in self._declared if w.trainable and self.trainable]
 
     def initialize(self, parameters: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw the first weights, trainable ones into this layer's share of the flat vector; returns all by name."""
+        """The first weights, or those that there are; those of `parameters` into this layer's share of the flat vector.
+        Returns all by name.
+        """
         arrays, offset = {}, 0
         for weight in self._declared:
             if weight.trainable:
@@ -209,19 +356,22 @@ class Layer:
                 offset += weight.size
             else:
                 array = np.empty(weight.shape, self.dtype)
-            what = f"{weight.name}_initializer's result"
-            values = validation.array(what, weight.initializer(weight.shape, rng), self.dtype)
-            if values.shape != weight.shape:
-                raise ValueError(f"{what} has shape {values.shape}, expected {weight.shape}")
-            array[...] = values
+            if weight.name in self._bound:
+                array[...] = self._bound[weight.name]
+            else:
+                what = f"{weight.name}_initializer's result"
+                values = validation.array(what, weight.initializer(weight.shape, rng), self.dtype)
+                if values.shape != weight.shape:
+                    raise ValueError(f"{what} has shape {values.shape}, expected {weight.shape}")
+                array[...] = values
             arrays[weight.name] = array
         return arrays
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any] | None:
-        """What the engine is to know, or None where there is nothing to compute."""
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any] | None:
+        """What the engine is to know, or None where there is nothing to compute; `seed` is the model's."""
         if self._kind is None:
             return None
-        return self._engine_layer(n_in, n_out, sum(self.trainable_sizes), False, own=self)
+        return self._engine_layer(n_in, n_out, self.n_parameters, False, own=self)
 
     def _engine_layer(
         self,
@@ -233,6 +383,8 @@ class Layer:
         penalties: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0)),
         **more: Any,
     ) -> dict[str, Any]:
+        if activation.parameters.get("axis", -1) not in (-1, 1):
+            raise ValueError(f"activation is {activation!r}, expected one along axis -1: samples are rows")
         return {
             "kind": self._kind,
             "n_in": n_in,
@@ -246,10 +398,17 @@ class Layer:
         }
 
     def bind(
-        self, engine: Any, place: int, n_in: int, n_out: int, arrays: dict[str, np.ndarray], gradients: np.ndarray
+        self,
+        n_in: int,
+        n_out: int,
+        arrays: dict[str, np.ndarray],
+        parameters: np.ndarray,
+        gradients: np.ndarray,
+        described: dict[str, Any] | None,
     ) -> None:
-        """Take a place in the engine, and the arrays of `initialize` as attributes."""
-        self._engine, self._place, self.n_in, self.n_out = engine, place, n_in, n_out
+        """Take the arrays of `initialize` as attributes, and shares of flat vectors as their memory."""
+        self.n_in, self.n_out, self._described = n_in, n_out, described
+        self._flat = parameters, gradients
         self._bound, offset = dict(arrays), 0
         for weight in self._declared:
             if weight.trainable:
@@ -257,6 +416,22 @@ class Layer:
                 self._bound[f"{weight.name}_gradient"] = share
                 offset += weight.size
         vars(self).update(self._bound)
+
+    def enter(self, index: int) -> None:
+        """Become part of a model, with the weights that there are; what it was called on before is no matter."""
+        if not self._keeps_weights:
+            self._unbind()
+        self.index = index
+
+    def join(self, owner: Any, engine: Any, place: int) -> None:
+        """Take a place in a model's engine."""
+        self._owner, self._engine, self._place = weakref.ref(owner), engine, place
+
+    def leave(self) -> None:
+        """Be no part of a model any more, but keep the weights."""
+        self.index = self._owner = self._engine = None
+        if not self.is_named:
+            self.name = None
 
     def check_arrays(self) -> None:
         """Raise where an own layer has assigned an array that it was to write into: the model would not see it."""
@@ -267,32 +442,35 @@ class Layer:
                     f"self.{name}[...] = …"
                 )
 
-    def refresh(self) -> None:
-        """Before the engine works: bring up to date what it reads and the weights determine."""
-
     @property
     def output(self) -> np.ndarray:
         """A copy (N, n_out) of the layer's outputs of the model's last `forward`.
 
         An `Activation` right behind a layer is computed as part of it: the outputs of both are then the activation's.
         """
-        self._need_build()
+        self._need_model()
         result: np.ndarray = self._engine.layer_output(self._place)
         return result
 
     @property
     def delta(self) -> np.ndarray:
         """A copy (N, n_out) of the cost's gradient with respect to the pre-activations, of the last `backward`."""
-        self._need_build()
+        self._need_model()
         result: np.ndarray = self._engine.layer_delta(self._place)
         return result
 
     def _need_build(self) -> None:
+        if self.n_in is None:
+            raise ValueError(f"the model of {self!r} is not built: give it a layers.Input first, or data")
+
+    def _need_model(self) -> None:
         if self._engine is None:
             raise ValueError(f"the model of {self!r} is not built: give it a layers.Input first, or data")
 
 
 _ATTRIBUTES = frozenset(dir(Layer()))  # names that no weight can have
+# What a copy of a layer does without.
+_BOUND = ("n_in", "n_out", "_engine", "_place", "_owner", "_bound", "_flat", "_described", "_calls")
 
 
 class Input(Layer):
@@ -307,16 +485,36 @@ class Input(Layer):
 
     _kind = None
 
-    def __init__(self, shape: tuple[int, ...], name: str | None = None) -> None:
-        super().__init__(name)
-        if not isinstance(shape, (tuple, list)):
-            raise TypeError(f"shape is {shape!r}, expected a tuple such as (64,)")
-        if not shape:
-            raise ValueError(f"shape is {shape!r}, expected a tuple such as (64,)")
-        self.shape = tuple(validation.integer(f"shape[{i}]", n, low=1) for i, n in enumerate(shape))
+    def __init__(self, shape: tuple[int, ...], **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.shape = _shape("shape", shape)
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": list(self.shape), **super().get_config()}
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    """Of one sample."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} is {value!r}, expected a tuple such as (64,)")
+    if not value:
+        raise ValueError(f"{name} is {value!r}, expected a tuple such as (64,)")
+    return tuple(validation.integer(f"{name}[{i}]", n, low=1) for i, n in enumerate(value))
+
+
+def assign(own: Sequence[np.ndarray], weights: Any, dtype: np.dtype) -> None:
+    """Write given arrays into those of a layer or a model, or raise before any is written."""
+    if not isinstance(weights, Iterable):
+        raise TypeError(f"weights is {weights!r}, expected a list of arrays")
+    given = list(weights)
+    if len(given) != len(own):
+        raise ValueError(f"weights has {len(given)} arrays, expected {len(own)}: those of get_weights")
+    checked = [validation.array(f"weights[{i}]", w, dtype) for i, w in enumerate(given)]
+    for i, (w, v) in enumerate(zip(checked, own, strict=True)):
+        if w.shape != v.shape:
+            raise ValueError(f"weights[{i}] has shape {w.shape}, expected {v.shape}")
+    for w, v in zip(checked, own, strict=True):
+        v[...] = w
 
 
 def penalty(regularizer: regularizers.Regularizer | None) -> tuple[float, float]:
@@ -324,7 +522,7 @@ def penalty(regularizer: regularizers.Regularizer | None) -> tuple[float, float]
     return (regularizer.l1, regularizer.l2) if regularizer else (0.0, 0.0)
 
 
-def last_axis(axis: int) -> int:
+def last_axis(axis: Any) -> int:
     """-1, which is axis 1 of (samples, outputs)."""
     if axis not in (-1, 1) or isinstance(axis, bool):
         raise ValueError(f"axis is {axis!r}, expected -1: samples are rows")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from .. import activations, initializers, regularizers, validation
-from .base import Layer, penalty
+from .base import Layer, Options, penalty
 
 
 class Dense(Layer):
@@ -24,7 +24,8 @@ class Dense(Layer):
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         Penalties that add to the cost, as `fit`, `evaluate` and `value_and_gradient` report it, and to its gradient.
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
@@ -56,9 +57,9 @@ class Dense(Layer):
         bias_initializer: str | initializers.Initializer = "zeros",
         kernel_regularizer: str | regularizers.Regularizer | None = None,
         bias_regularizer: str | regularizers.Regularizer | None = None,
-        name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name)
+        super().__init__(**options)
         self.units = validation.integer("units", units, low=1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -81,7 +82,7 @@ class Dense(Layer):
             self.bias = self.bias_gradient = None
         return self.units
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         penalties = (penalty(self.kernel_regularizer), penalty(self.bias_regularizer))
         return self._engine_layer(n_in, n_out, n_in * n_out, self.use_bias, self.activation, penalties)
 

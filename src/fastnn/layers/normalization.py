@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from .. import initializers, regularizers, validation
-from .base import Layer, last_axis, penalty
+from .base import Layer, Options, last_axis, penalty
+from .moments import moments
 
 
 class _Affine(Layer):
@@ -26,9 +27,9 @@ class _Affine(Layer):
         gamma_initializer: str | initializers.Initializer,
         beta_regularizer: str | regularizers.Regularizer | None,
         gamma_regularizer: str | regularizers.Regularizer | None,
-        name: str | None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name)
+        super().__init__(**options)
         self.axis = last_axis(axis)
         self.epsilon = validation.number("epsilon", epsilon, low=0, open_low=True)
         self.center, self.scale = bool(center), bool(scale)
@@ -45,7 +46,7 @@ class _Affine(Layer):
             self.add_weight("beta", (n_in,), self.beta_initializer)
         return n_in
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         penalties = (
             penalty(self.gamma_regularizer if self.scale else None),
             penalty(self.beta_regularizer if self.center else None),
@@ -73,7 +74,8 @@ class BatchNormalization(_Affine):
 
     The gradient with respect to x goes through μ and σ² as well.  Inference takes moving averages of both, m ←
     momentum·m + (1 - momentum)·batch, with the biased variance as Keras 3 does; a backward pass moves them.  A batch is
-    worked on as a whole: memory grows with its size.
+    worked on as a whole: memory grows with its size.  With ``trainable=False`` training takes the moving averages too,
+    and leaves them as they are.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ class BatchNormalization(_Affine):
         Whether there is a beta, a gamma.
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
@@ -116,7 +119,7 @@ class BatchNormalization(_Affine):
         moving_variance_initializer: str | initializers.Initializer = "ones",
         beta_regularizer: str | regularizers.Regularizer | None = None,
         gamma_regularizer: str | regularizers.Regularizer | None = None,
-        name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             axis,
@@ -127,7 +130,7 @@ class BatchNormalization(_Affine):
             gamma_initializer,
             beta_regularizer,
             gamma_regularizer,
-            name,
+            **options,
         )
         self.momentum = validation.number("momentum", momentum, low=0, high=1)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -139,9 +142,9 @@ class BatchNormalization(_Affine):
         self.add_weight("moving_variance", (n_in,), self.moving_variance_initializer, trainable=False)
         return n_in
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         moving = [arrays["moving_mean"], arrays["moving_variance"]]
-        return super().for_engine(n_in, n_out, arrays) | {"momentum": self.momentum, "moving": moving}
+        return super().for_engine(n_in, n_out, arrays, seed) | {"momentum": self.momentum, "moving": moving}
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -164,7 +167,8 @@ class LayerNormalization(_Affine):
         Whether there is a beta, a gamma.
     beta_initializer, gamma_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
@@ -187,7 +191,7 @@ class LayerNormalization(_Affine):
         gamma_initializer: str | initializers.Initializer = "ones",
         beta_regularizer: str | regularizers.Regularizer | None = None,
         gamma_regularizer: str | regularizers.Regularizer | None = None,
-        name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             axis,
@@ -198,7 +202,7 @@ class LayerNormalization(_Affine):
             gamma_initializer,
             beta_regularizer,
             gamma_regularizer,
-            name,
+            **options,
         )
 
 
@@ -213,36 +217,41 @@ class Normalization(Layer):
         Both, or neither.
     invert : bool
         x·√variance + mean instead.
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
 
     Attributes
     ----------
     mean, variance : ndarray (in,)
-        0 and 1 until `adapt`.
+        0 and 1 until `adapt`.  What is written into them holds from the next call on: of the model, of a function from
+        `predictor`, of the layer.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastnn import Sequential, layers
+    >>> from fastnn import layers
     >>> scaler = layers.Normalization()
     >>> scaler.adapt(np.array([[1.0, 10.0], [3.0, 30.0]]))
-    >>> Sequential([layers.Input((2,)), scaler]).predict([[1, 30]])
+    >>> scaler([[1, 30]])
     array([[-1.,  1.]], dtype=float32)
     """
 
-    _kind = "affine"
+    _kind = "normalization"
+    _axes = 1
     mean: np.ndarray
     variance: np.ndarray
 
     def __init__(
         self,
-        axis: int | None = -1,
+        axis: int | tuple[int, ...] | None = -1,
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,
-        name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name)
+        super().__init__(**options)
+        if isinstance(axis, (tuple, list)):  # as Keras keeps it
+            axis = None if len(axis) == 0 else axis[0] if len(axis) == 1 else axis
         self.axis = None if axis is None else last_axis(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"mean is {mean!r} and variance is {variance!r}, expected both or neither")
@@ -255,57 +264,41 @@ class Normalization(Layer):
         self.invert = bool(invert)
 
     def adapt(self, data: Any) -> None:
-        """Take mean and variance from data (N, in), in float64; where the model is built, it has them at once.
+        """Take mean and variance from data, in float64; where the layer is built, it has them at once.
+
+        Parameters
+        ----------
+        data : array_like (N, in), or iterable of batches
+            Samples of more axes count as one row each, (N,) as (N, 1).  Of a memory map some rows are read at a time:
+            memory does not grow with the file.  Of batches that are tuples, such as ``(x, y)``, the first is taken.  As
+            in Keras a list of arrays is one of batches; a list of numbers or of lists of them is an array.
 
         Raises
         ------
-        ValueError
-            For data of another number of inputs than the model's, empty or not finite.
+        ValueError, TypeError
+            For data of another number of inputs than the layer's, empty or not finite; nothing is changed then.
         """
-        x = validation.real("data", data, "an array (N, in)")
-        if x.ndim == 0 or x.size == 0:
-            raise ValueError(f"data has shape {x.shape}, expected at least one sample and one column")
-        x = x.reshape(len(x), -1)
-        if self.n_in is not None and x.shape[1] != self.n_in:
-            raise ValueError(f"data has {x.shape[1]} columns, expected {self.n_in} as the model's layer")
-        axis = 0 if self.axis is not None else None
-        with np.errstate(all="ignore"):
-            mean = x.mean(axis=axis, dtype=np.float64)
-            variance = np.square(x - mean).mean(axis=axis, dtype=np.float64)
-        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-            raise ValueError("data has elements that are not finite, or too large to square, expected numbers")
-        self._found = np.asarray(mean), np.asarray(variance)
-        if self._engine is not None:
-            self._assign(self.mean, self.variance)
-            self.refresh()
+        together = self.axis is None
+        mean, variance = moments(data, None if together else self.n_in, together=together)
+        self._found = mean, variance
+        if self.n_in is not None:
+            self.mean[...], self.variance[...] = mean, variance
 
     def build(self, n_in: int) -> int:
-        if self._found is not None:
-            for name, value in zip(("mean", "variance"), self._found, strict=True):
-                validation.fits(name, value, n_in)
-        self.add_weight("mean", (n_in,), "zeros", trainable=False)
-        self.add_weight("variance", (n_in,), "ones", trainable=False)
+        mean, variance = self._found or (np.zeros(()), np.ones(()))
+        validation.fits("mean", mean, n_in)
+        validation.fits("variance", variance, n_in)
+        self.add_weight("mean", (n_in,), _Given(mean), trainable=False)
+        self.add_weight("variance", (n_in,), _Given(variance), trainable=False)
         return n_in
 
-    def initialize(self, parameters: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        arrays = super().initialize(parameters, rng)
-        self._assign(arrays["mean"], arrays["variance"])
-        return arrays
+    @property
+    def _keeps_weights(self) -> bool:
+        return False  # for other inputs there are what was found, or given, as it is
 
-    def _assign(self, mean: np.ndarray, variance: np.ndarray) -> None:
-        if self._found is not None:
-            mean[...], variance[...] = self._found
-
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-        self._constants = [np.zeros(n_in, self.dtype) for _ in range(3)]
-        return self._engine_layer(n_in, n_out, 0, False, constants=self._constants)
-
-    def refresh(self) -> None:
-        center, factor, shift = self._constants
-        if self.invert:
-            factor[...], shift[...] = self.deviation, self.mean
-        else:
-            center[...], factor[...] = self.mean, 1 / self.deviation
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+        moving = [arrays["mean"], arrays["variance"]]
+        return self._engine_layer(n_in, n_out, 0, False, moving=moving, invert=self.invert)
 
     @property
     def deviation(self) -> np.ndarray:
@@ -322,3 +315,13 @@ class Normalization(Layer):
             "invert": self.invert,
             **super().get_config(),
         }
+
+
+class _Given(initializers.Initializer):
+    """A value, or a vector of them, that is known."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        return np.broadcast_to(self.values, shape)

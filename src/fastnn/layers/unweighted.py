@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from .. import activations, validation
-from .base import Layer, last_axis
+from .base import Layer, Options
 
 
 class Activation(Layer):
@@ -19,16 +19,20 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or Activation
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
     _kind = "identity"
 
-    def __init__(self, activation: str | activations.Activation, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, activation: str | activations.Activation, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self.activation = activations.get(activation)
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    def _apply(self, x: np.ndarray, training: bool) -> np.ndarray:
+        return self.activation(x)  # of any shape
+
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         return self._engine_layer(n_in, n_out, 0, False, self.activation)
 
     def get_config(self) -> dict[str, Any]:
@@ -36,16 +40,16 @@ class Activation(Layer):
 
 
 class ReLU(Activation):
-    """max(x, 0), or with one of its parameters the activation relu6 or leaky_relu.
+    """x where x > threshold, max_value at most; negative_slope·(x - threshold) elsewhere.
 
     Parameters
     ----------
-    max_value : {None, 6}
+    max_value : float, at least 0, optional
+        No limit by default.
     negative_slope : float, at least 0
-        Without a `max_value`.
-    threshold : {0}
-        Keras's name for where the function bends.
-    name : str, optional
+    threshold : float, at least 0
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
     def __init__(
@@ -53,24 +57,12 @@ class ReLU(Activation):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.max_value = None if max_value is None else validation.number("max_value", max_value)
-        self.negative_slope = validation.number("negative_slope", negative_slope, low=0)
-        self.threshold = validation.number("threshold", threshold)
-        if self.threshold != 0 or self.max_value not in (None, 6) or (self.max_value and self.negative_slope):
-            raise ValueError(
-                f"max_value is {max_value!r}, negative_slope is {negative_slope!r} and threshold is {threshold!r}, "
-                "expected no threshold, and one of max_value=6 and a negative_slope, or none"
-            )
-        if self.negative_slope:
-            super().__init__(activations.leaky_relu.with_parameters(negative_slope=self.negative_slope), name)
-        else:
-            super().__init__(activations.relu if self.max_value is None else activations.relu6, name)
+        super().__init__(activations.relu.with_parameters(negative_slope, max_value, threshold), **options)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
-        return {**own, **Layer.get_config(self)}
+        return {**self.activation.parameters, **Layer.get_config(self)}
 
 
 class LeakyReLU(Activation):
@@ -79,11 +71,12 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     negative_slope : float, at least 0
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
-    def __init__(self, negative_slope: float = 0.3, name: str | None = None) -> None:
-        super().__init__(activations.leaky_relu.with_parameters(negative_slope=negative_slope), name)
+    def __init__(self, negative_slope: float = 0.3, **options: Unpack[Options]) -> None:
+        super().__init__(activations.leaky_relu.with_parameters(negative_slope), **options)
 
     def get_config(self) -> dict[str, Any]:
         return {**self.activation.parameters, **Layer.get_config(self)}
@@ -95,11 +88,12 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float, at least 0
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
-    def __init__(self, alpha: float = 1.0, name: str | None = None) -> None:
-        super().__init__(activations.elu.with_parameters(alpha=alpha), name)
+    def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
+        super().__init__(activations.elu.with_parameters(alpha), **options)
 
     def get_config(self) -> dict[str, Any]:
         return {**self.activation.parameters, **Layer.get_config(self)}
@@ -110,17 +104,17 @@ class Softmax(Activation):
 
     Parameters
     ----------
-    axis : int
-        -1, the outputs.
-    name : str, optional
+    axis : int or list of int
+        -1, the outputs.  Called on arrays the layer takes any of theirs, in a model none but that.
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
-    def __init__(self, axis: int = -1, name: str | None = None) -> None:
-        self.axis = last_axis(axis)
-        super().__init__(activations.softmax, name)
+    def __init__(self, axis: int | list[int] = -1, **options: Unpack[Options]) -> None:
+        super().__init__(activations.softmax.with_parameters(axis), **options)
 
     def get_config(self) -> dict[str, Any]:
-        return {"axis": self.axis, **Layer.get_config(self)}
+        return {**self.activation.parameters, **Layer.get_config(self)}
 
 
 class Dropout(Layer):
@@ -131,10 +125,16 @@ class Dropout(Layer):
 
     Parameters
     ----------
-    rate : float in [0, 1)
+    rate : float in [0, 1]
+        With 1 all outputs are 0.
+    noise_shape : tuple of two (int or None), optional
+        What is drawn: for how many samples of a batch, and for how many columns; None for all.  ``(None, 1)`` drops
+        samples, each as a whole, ``(1, None)`` the same columns of all samples of a batch.  A number of samples above 1
+        is that of the batches, all of them; one of columns above 1 is that of the inputs.
     seed : int, optional
         The model's by default.
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
 
     References
     ----------
@@ -143,19 +143,45 @@ class Dropout(Layer):
     """
 
     _kind = "dropout"
+    _axes = 1
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None) -> None:
-        super().__init__(name)
-        self.rate = validation.number("rate", rate, low=0, high=1, open_high=True)
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: tuple[int | None, int | None] | None = None,
+        seed: int | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(**options)
+        self.rate = validation.number("rate", rate, low=0, high=1)
+        self.noise_shape = None if noise_shape is None else _noise_shape(noise_shape)
         self.seed = None if seed is None else validation.integer("seed", seed, high=2**64 - 1)
-        self.model_seed = 0  # set by the model
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-        seed = self.model_seed if self.seed is None else self.seed
-        return self._engine_layer(n_in, n_out, 0, False, rate=self.rate, seed=seed)
+    def build(self, n_in: int) -> int:
+        columns = self.noise_shape and self.noise_shape[1]
+        if columns not in (None, 1, n_in):
+            raise ValueError(f"noise_shape is {self.noise_shape}, expected None, 1 or {n_in} for the columns")
+        return n_in
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many samples a batch must have, where that matters."""
+        rows = self.noise_shape and self.noise_shape[0]
+        return None if rows == 1 else rows
+
+    def _apply(self, x: np.ndarray, training: bool) -> np.ndarray:
+        if training and x.ndim > 0 and self.batch_size not in (None, len(x)):
+            raise ValueError(f"x has {len(x)} samples, expected {self.batch_size} as noise_shape has")
+        return super()._apply(x, training)
+
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+        seed = seed if self.seed is None else self.seed
+        shared = tuple(n == 1 for n in self.noise_shape or (None, None))
+        return self._engine_layer(n_in, n_out, 0, False, rate=self.rate, seed=seed, shared=shared)
 
     def get_config(self) -> dict[str, Any]:
-        return {"rate": self.rate, "seed": self.seed, **super().get_config()}
+        shape = None if self.noise_shape is None else list(self.noise_shape)
+        return {"rate": self.rate, "noise_shape": shape, "seed": self.seed, **super().get_config()}
 
 
 class Flatten(Layer):
@@ -163,10 +189,16 @@ class Flatten(Layer):
 
     Parameters
     ----------
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
     _kind = None
+
+    def _apply(self, x: np.ndarray, training: bool) -> np.ndarray:
+        if x.ndim == 0 or x.size == 0:
+            raise ValueError(f"x has shape {x.shape}, expected (samples, …), none of them empty")
+        return x.reshape(len(x), -1)
 
 
 class Rescaling(Layer):
@@ -176,13 +208,15 @@ class Rescaling(Layer):
     ----------
     scale : float or array_like (in,)
     offset : float or array_like (in,)
-    name : str, optional
+    **options
+        name, trainable, input_shape: see `Layer`.
     """
 
     _kind = "affine"
+    _axes = 1
 
-    def __init__(self, scale: Any, offset: Any = 0.0, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, scale: Any, offset: Any = 0.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self.scale = validation.number_or_vector("scale", scale)
         self.offset = validation.number_or_vector("offset", offset)
 
@@ -191,9 +225,19 @@ class Rescaling(Layer):
         validation.fits("offset", self.offset, n_in)
         return n_in
 
-    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-        rows = [np.full(n_in, value, self.dtype) for value in (0, self.scale, self.offset)]
+    def for_engine(self, n_in: int, n_out: int, arrays: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+        rows = [np.full(n_in, value, self.dtype) for value in (self.scale, self.offset)]
         return self._engine_layer(n_in, n_out, 0, False, constants=rows)
 
     def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale.tolist(), "offset": self.offset.tolist(), **super().get_config()}
+
+
+def _noise_shape(given: Any) -> tuple[int | None, int | None]:
+    """Samples and columns, each a number or None."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise ValueError(f"noise_shape is {given!r}, expected two numbers, of samples and of columns, or None for all")
+    rows, columns = (
+        None if n is None else validation.integer(f"noise_shape[{i}]", n, low=1) for i, n in enumerate(given)
+    )
+    return rows, columns

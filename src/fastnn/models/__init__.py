@@ -1,6 +1,6 @@
 """Models."""
 
-from .saving import load_model
+from .saving import clone_model, load_model, model_from_json
 from .sequential import Sequential
 
-__all__ = ["Sequential", "load_model"]
+__all__ = ["Sequential", "clone_model", "load_model", "model_from_json"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,21 +12,26 @@ from .. import metrics as metrics_
 from ..layers import Layer
 from .feeds import Checks, Piece
 from .measures import Measures
-from .network import Network
+from .network import Network, Options
 from .saving import Persistent
 
 
 class Compiled(Persistent):
     """A network that knows how to train: `compile`, and what trains one batch."""
 
-    def __init__(
-        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self._metric_names: tuple[list[Any], list[Any]] = [], []  # plain and weighted, as given
         self._measures = Measures([], [])
-        super().__init__(layers, name, seed=seed, dtype=dtype)
+        super().__init__(layers, name, **options)
+
+    def _change_stack(self) -> None:
+        was_built = self._engine is not None
+        super()._change_stack()
+        if was_built:  # what was compiled is of another stack
+            self.optimizer = self.loss = None
+            self._metric_names, self._measures = ([], []), Measures([], [])
 
     def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:
@@ -40,7 +45,7 @@ class Compiled(Persistent):
     def _announce_parameters(self) -> None:
         """Tell the optimizer how the flat vector is cut, so that clipping by norms is the same by hand as in `fit`."""
         if self.optimizer is not None and self._engine is not None:
-            self.optimizer.expect(self._parameters, [array.size for array in self.trainable_weights])
+            self.optimizer.expect(self._parameters, self._trainable_sizes)
 
     def compile(
         self,
@@ -153,9 +158,11 @@ class Compiled(Persistent):
         Returns how many were done, and the first with a loss that is not finite, or -1; `halt` ends with that one.
         """
         optimizer, loss = self._compiled()
+        self._need_build()  # where a callback has changed the layers
         hyperparameters, state = optimizer.for_engine(self._parameters)
         first = piece.first * piece.batch
         samples = min(first + piece.steps * piece.batch, len(piece.x)) - first
+        self._check_batches(min(piece.batch, samples), samples % piece.batch)
         outputs = self._outputs_of(samples) if self._measures.wants_outputs else None
         # Which of the samples they were is needed where not all were trained on, or their outputs count.
         which = outputs is not None or ((halt or samples < len(piece.x)) and loss.ignore_class is not None)
@@ -187,6 +194,7 @@ class Compiled(Persistent):
 
     def _test(self, piece: Piece, n_threads: int) -> None:
         """Add the losses and metrics of samples to the measures."""
+        self._need_build()
         outputs = self._outputs_of(len(piece.x)) if self._measures.wants_outputs else None
         total, hits = self._work(lambda engine: engine.evaluate(n_threads, outputs), piece.x, piece.y, piece.w)
         self._measures.add_sums(total, self._compiled()[1].counted(piece.y), hits, len(piece.x))
@@ -204,6 +212,7 @@ class Compiled(Persistent):
         bit.
         """
         x = self._features(x)
+        self._check_batches(len(x))
         n_threads = self._threads(len(x))
         self._work(lambda engine: engine.forward_all(n_threads, self._steps), x)
         self._forward_x = x
@@ -245,6 +254,7 @@ class Compiled(Persistent):
         x, y, w = self._data(x, y, sample_weight)
         if self._engine is None:
             self.build(x.shape[1])
+        self._check_batches(len(x))
         n_threads = self._threads(len(x))
 
         def compute(engine: Any) -> tuple[float, np.ndarray]:

@@ -8,13 +8,13 @@ same samples in the same steps, and so the same bits.
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..kernels import core
+from ..mapped import give_back, is_mapped
 
 _PIECE_BYTES = 1 << 24  # of a mapped file's rows that are copied out at once
 _BLOCK = 1 << 21  # of a mapped file: what reading one byte may make resident, where the system keeps it in large pages
@@ -354,24 +354,6 @@ def is_batches(x: Any) -> bool:
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 
-def is_mapped(value: Any) -> bool:
-    """Whether an array's memory is a mapped file."""
-    if not isinstance(value, np.ndarray) or value.base is None:  # the owner of its memory
-        return False
-    return value.ndim > 0 and value.size > 0 and _map_of(value)[0] is not None
-
-
-def _map_of(array: np.ndarray) -> tuple[mmap.mmap | None, bool]:
-    """The map that an array lies in, and whether its pages can be had again from the file."""
-    base: Any = array
-    while isinstance(base.base, np.ndarray):
-        base = base.base
-    holder = base.base.obj if isinstance(base.base, memoryview) else base.base
-    # Changes to a map of mode "c" are the process's alone: giving its pages back would lose them.
-    from_file = not base.flags.writeable or getattr(base, "mode", "c") != "c"
-    return (holder if isinstance(holder, mmap.mmap) else None), from_file
-
-
 def _piece_rows(array: np.ndarray) -> int:
     """How many rows of a mapped file to take at once."""
     return max(_PIECE_BYTES // (array.nbytes // len(array)), 1)
@@ -380,14 +362,12 @@ def _piece_rows(array: np.ndarray) -> int:
 def _read(array: np.ndarray, rows: Rows) -> np.ndarray:
     """Rows of a mapped file, as a copy.
 
-    A page that was touched is resident, and so counts as the process's memory, until it is given back: a pass over the
-    file would end with all of it.  The system maps much around a touched page, too, so that rows from anywhere bring in
-    far more than themselves.
+    The system maps much around a touched page, too, so that rows from anywhere bring in far more than themselves.
     """
     plain = array.view(np.ndarray)
     if isinstance(rows, slice):
         result = np.array(plain[rows], order="C")
-        _give_back(array)
+        give_back(array)
         return result
     result = np.empty((len(rows), *array.shape[1:]), array.dtype)
     if array.ndim == 2 and abs(array.strides[0]) < abs(array.strides[1]):  # a column lies together, not a row
@@ -399,12 +379,5 @@ def _read(array: np.ndarray, rows: Rows) -> np.ndarray:
     visit = np.cumsum(np.diff(block, prepend=block[0]) != 0) // _BLOCKS
     for some in np.split(along_the_file, np.flatnonzero(np.diff(visit)) + 1):
         result[some] = plain[rows[some]]
-        _give_back(array)
+        give_back(array)
     return result
-
-
-def _give_back(array: np.ndarray) -> None:
-    """Let the system take the pages of a mapped file, which holds them."""
-    pages, from_file = _map_of(array)
-    if pages is not None and from_file and hasattr(mmap, "MADV_DONTNEED"):
-        pages.madvise(mmap.MADV_DONTNEED)

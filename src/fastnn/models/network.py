@@ -6,25 +6,41 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, count, pairwise
-from typing import Any, TypeVar
+from itertools import count
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
 from .. import activations, threads, utils, validation
 from ..kernels import core
-from ..layers import Activation, Dense, Dropout, Flatten, Input, Layer, Rescaling
+from ..layers import Activation, Dense, Flatten, Input, Layer, Rescaling
+from ..layers.base import assign
 
 T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """Options of every model, by keyword; `Sequential` describes them."""
+
+    seed: int | None
+    dtype: str
+    trainable: bool
 
 
 class Network:
     """A stack of layers that can be built and applied."""
 
     def __init__(
-        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
+        self,
+        layers: Iterable[Layer] = (),
+        name: str | None = None,
+        *,
+        seed: int | None = None,
+        dtype: str = "float32",
+        trainable: bool = True,
     ) -> None:
         self.name = name or "sequential"
+        self._trainable = validation.choice("trainable", trainable, (True, False))
         self.seed = utils.new_seed() if seed is None else validation.integer("seed", seed, high=2**64 - 1)
         self.dtype = validation.real_dtype("dtype", dtype)
         self.layers: list[Layer] = []
@@ -32,6 +48,8 @@ class Network:
         self._parameters: np.ndarray
         self._gradients: np.ndarray
         self._input: Input | None = None
+        self._batches: list[tuple[str | None, int]] = []  # samples that layers want a batch to have
+        self._calls = 0  # as in training, one by one: dropout draws by them
         self._forward_x: np.ndarray | None = None  # of the forward pass that the engine's buffers hold
         self._lock, self._at_work = threading.RLock(), False  # of the engine, for one call at a time
         if not isinstance(layers, Iterable):
@@ -41,19 +59,15 @@ class Network:
         self._build_if_known()
 
     def add(self, layer: Layer) -> None:
-        """Put a layer on top.
+        """Put a layer on top.  A model that is built keeps its weights, and has to be compiled again.
 
         Raises
         ------
         TypeError
             For anything that is no layer of fastnn.
         ValueError
-            For an `Input` that is not first, a layer that is there already, or a model that is built.
+            For an `Input` that is not first, or a layer that is part of a model already.
         """
-        if self._engine is not None:
-            raise ValueError(
-                "layer cannot be added to a model that is built, expected before: give all layers to Sequential"
-            )
         if not isinstance(layer, Layer):
             raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
         if not hasattr(layer, "index"):
@@ -71,13 +85,83 @@ class Network:
         if layer.name in taken:
             raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
         kind = _snake_case(type(layer).__name__)
-        numbered = (f"{kind}_{n}" for n in count(sum(type(other) is type(layer) for other in self.layers) + 1))
+        numbered = (f"{kind}_{n}" if n else kind for n in count())
+        self._change_stack()
+        if layer.first_shape and not self.layers and not self._input:
+            self._input = Input(layer.first_shape)
         layer.name = layer.name or next(name for name in numbered if name not in taken)
-        layer.index = len(taken)
+        layer.enter(len(taken))
         self.layers.append(layer)
 
-    def build(self, n_in: int) -> None:
-        """Make and initialise the parameters, for `n_in` input features.
+    def pop(self) -> Layer:
+        """Take the last layer off and return it, with its weights.  The others keep theirs, too; a model that is built
+        has to be compiled again.
+
+        Raises
+        ------
+        ValueError
+            For a model without layers.
+        """
+        if not self.layers:
+            raise ValueError("the model has no layers, expected at least one")
+        self._change_stack()
+        layer = self.layers.pop()
+        layer.leave()
+        return layer
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of a name, or at an index of `layers`.
+
+        Raises
+        ------
+        ValueError
+            Where there is none, or not exactly one of the two is given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"name is {name!r} and index is {index!r}, expected one of them")
+        if name is not None:
+            named = {layer.name: layer for layer in self.layers}
+            if name not in named:
+                raise ValueError(f"name is {name!r}, expected one of {validation.listed(map(repr, named), 20)}")
+            return named[name]
+        last = len(self.layers) - 1
+        return self.layers[validation.integer("index", index, low=-len(self.layers), high=last)]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes weights, of layers that are trainable themselves; to set it sets theirs as well."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = validation.choice("trainable", value, (True, False))
+        if value != self._trainable:
+            self.lay_out_anew()
+        self._trainable = value
+        for layer in self.layers:
+            layer.trainable = value
+
+    def lay_out_anew(self) -> None:
+        """Let the next call that needs the engine make another, with the weights as they are then.
+
+        Raises
+        ------
+        RuntimeError
+            While the engine is at work, as within `on_progress`.
+        """
+        with self._lock:
+            if self._at_work:
+                raise RuntimeError("the model is at work, expected no change of its layers before it is done")
+            engine, self._engine, self._forward_x = self._engine, None, None
+            if engine is not None:
+                engine.retire()
+
+    def _change_stack(self) -> None:
+        """Before a layer comes or goes."""
+        self.lay_out_anew()
+
+    def build(self, n_in: int | tuple[int | None, ...]) -> None:
+        """Make and initialise the parameters, for `n_in` input features, or Keras's ``(None, features)``.
 
         Raises
         ------
@@ -85,6 +169,8 @@ class Network:
             For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
             not fit the last layer.
         """
+        if isinstance(n_in, (tuple, list)):
+            n_in = math.prod(validation.integer(f"n_in[{i}]", n, low=1) for i, n in enumerate(n_in) if i)
         n_in = validation.integer("n_in", n_in, low=1)
         known = self._known_inputs()
         if self._engine is not None:
@@ -96,27 +182,55 @@ class Network:
         for layer in self.layers:
             sizes.append(layer.declare(sizes[-1], self.dtype))
         self._check_outputs(sizes[-1])
-        ends = list(accumulate((sum(layer.trainable_sizes) for layer in self.layers), initial=0))
-        shares = [slice(start, end) for start, end in pairwise(ends)]
-        parameters, gradients = kernels.aligned(ends[-1]), kernels.aligned(ends[-1])
+        frozen = [not (self._trainable and layer.trainable) for layer in self.layers]
+        shares, n_trained, n_all = self._shares(frozen)
+        parameters, gradients = kernels.aligned(n_all), kernels.aligned(n_all)
         program: list[dict[str, Any]] = []
-        places, arrays = [], []
+        places, bound = [], []
         for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
-            if isinstance(layer, Dropout):
-                layer.model_seed = self.seed
-            arrays.append(layer.initialize(parameters[own], np.random.default_rng([self.seed, index])))
-            described = layer.for_engine(sizes[index], sizes[index + 1], arrays[-1])
+            of_layer = sizes[index], sizes[index + 1]
+            arrays = layer.initialize(parameters[own], np.random.default_rng([self.seed, index]))
+            described = layer.for_engine(*of_layer, arrays, self.seed)
             if described is not None:
-                _append(program, described)
+                _append(program, described | {"offset": own.start, "frozen": frozen[index]})
             places.append(len(program) - 1)
+            bound.append((*of_layer, arrays, parameters[own], gradients[own], described))
         if not program:
             raise ValueError("the model has nothing to compute, expected a layer such as layers.Dense(10)")
-        pieces = [size for layer in self.layers for size in layer.trainable_sizes]
-        self._engine = kernels.Engine(program, parameters, gradients, pieces)
-        self._parameters, self._gradients = parameters, gradients
-        for index, (layer, own) in enumerate(zip(self.layers, shares, strict=True)):
-            layer.bind(self._engine, places[index], sizes[index], sizes[index + 1], arrays[index], gradients[own])
+        self._engine = kernels.Engine(program, parameters, gradients, self._trainable_sizes)
+        self._parameters, self._gradients = parameters[:n_trained], gradients[:n_trained]
+        self._batches = [
+            (layer.name, n) for layer in self.layers if (n := getattr(layer, "batch_size", None)) is not None
+        ]
+        for layer, place, given in zip(self.layers, places, bound, strict=True):
+            layer.bind(*given)
+            layer.join(self, self._engine, place)
         self._after_build()
+
+    def _check_batches(self, *sizes: int) -> None:
+        """Raise where batches of so many samples are not what a layer is made for."""
+        for name, expected in self._batches:
+            for size in sizes:
+                if size not in (0, expected):
+                    raise ValueError(
+                        f"a batch has {size} samples, expected {expected} as the noise_shape of layer {name!r}"
+                    )
+
+    def _shares(self, frozen: list[bool]) -> tuple[list[slice], int, int]:
+        """Where each layer's parameters are in one vector, the trained first; their number, and that of all."""
+        shares, offset, n_trained = [slice(0)] * len(frozen), 0, 0
+        for is_frozen in (False, True):
+            for index, layer in enumerate(self.layers):
+                if frozen[index] == is_frozen:
+                    shares[index] = slice(offset, offset + layer.n_parameters)
+                    offset += layer.n_parameters
+            n_trained = n_trained if is_frozen else offset
+        return shares, n_trained, offset
+
+    @property
+    def _trainable_sizes(self) -> list[int]:
+        """Elements of each weight in `parameters`."""
+        return [size for layer in self.layers for size in layer.trainable_sizes] if self._trainable else []
 
     def _after_build(self) -> None:
         """Tell those who wait for the engine."""
@@ -125,8 +239,8 @@ class Network:
         """Raise where so many outputs do not fit what is known already."""
 
     def _build_if_known(self) -> None:
-        if self._engine is None and self._input and self.layers:
-            self.build(math.prod(self._input.shape))
+        if self._engine is None and self.layers and (known := self._known_inputs()) is not None:
+            self.build(known)
 
     def _known_inputs(self) -> int | None:
         """The number of input features, where it is known."""
@@ -154,13 +268,15 @@ class Network:
     def _last_activation(self) -> activations.Activation:
         """Of the outputs, where the layer that makes them has one that is compiled."""
         last = self.layers[-1]
-        return last.activation if isinstance(last, (Dense, Activation)) else activations.linear
+        found = last.activation if isinstance(last, (Dense, Activation)) else activations.linear
+        return found if found.elementwise else activations.get(found.name)  # along rows, however its axis is called
 
     @property
     def parameters(self) -> np.ndarray:
-        """All parameters in one vector: layer by layer, kernel (in, out) in C order, then bias.
+        """All that is trained in one vector: layer by layer, kernel (in, out) in C order, then bias.
 
-        The array is the model's own memory: writing into it changes the model, and so does assigning to it.
+        The array is the model's own memory: writing into it changes the model, and so does assigning to it.  It is
+        another one after a change of the layers, or of what is `trainable`.
         """
         self._need_build()
         return self._parameters
@@ -200,19 +316,7 @@ class Network:
         ValueError
             For another number of arrays or other shapes; nothing is assigned then.
         """
-        self._need_build()
-        if not isinstance(weights, Iterable):
-            raise TypeError(f"weights is {weights!r}, expected a list of arrays")
-        own, given = self.weights, list(weights)
-        if len(given) != len(own):
-            raise ValueError(f"weights has {len(given)} arrays, expected {len(own)}: those of get_weights")
-        checked = [validation.array(f"weights[{i}]", w, self.dtype) for i, w in enumerate(given)]
-        for i, (w, v) in enumerate(zip(checked, own, strict=True)):
-            if w.shape != v.shape:
-                raise ValueError(f"weights[{i}] has shape {w.shape}, expected {v.shape}")
-        for w, v in zip(checked, own, strict=True):
-            v[...] = w
-        self._refresh()
+        assign(self.weights, weights, self.dtype)
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -224,7 +328,27 @@ class Network:
     def trainable_weights(self) -> list[np.ndarray]:
         """Those that training changes by gradients: views of `parameters`."""
         self._need_build()
-        return [array for layer in self.layers for array in layer.trainable_weights]
+        return [array for layer in self.layers for array in layer.trainable_weights] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """The others: of frozen layers, moving averages, and what was found in data."""
+        self._need_build()
+        if not self._trainable:
+            return self.weights
+        return [array for layer in self.layers for array in layer.non_trainable_weights]
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """(None, …): that of x, for any number of samples."""
+        self._need_build()
+        return (None, *(self._input.shape if self._input else (self.layers[0].n_in,)))
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """(None, outputs)."""
+        self._need_build()
+        return (None, self._n_outputs)
 
     def summary(self) -> None:
         """Print the layers, their shapes and their numbers of parameters."""
@@ -251,8 +375,8 @@ class Network:
         print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
         if built:
             total, trained = self.count_params(), self._parameters.size
-            others = f", {total - trained:,} of them not trained" if total > trained else ""
-            print(f"{total:,} parameters ({total * self.dtype.itemsize / 1024:,.1f} KiB){others}")
+            for what, size in (("Total", total), ("Trainable", trained), ("Non-trainable", total - trained)):
+                print(f"{what} params: {size:,} ({size * self.dtype.itemsize / 1024:,.2f} KiB)")
 
     def predict(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), in the model's dtype."""
@@ -262,9 +386,22 @@ class Network:
         self._work(lambda engine: engine.predict(out, n_threads), x)
         return out
 
-    def __call__(self, x: Any) -> np.ndarray:
-        """`predict`."""
-        return self.predict(x)
+    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
+        """The outputs (N, out) for x (N, in): those of `predict`, or of a training step, in which dropout drops,
+        and batch normalization takes the statistics of x, which its moving averages take in.
+        """
+        if not training:
+            return Network.predict(self, x)
+        x = self._features(x)
+        self._check_batches(len(x))
+        n_threads = self._threads(len(x))
+
+        def forward(engine: Any) -> np.ndarray:
+            engine.forward_all(n_threads, self._calls, True)
+            self._calls += 1
+            return self.layers[-1].output
+
+        return self._work(forward, x)
 
     def predictor(self, rows: int = 1) -> Callable[[Any], np.ndarray]:
         """A function for loops that call the model again and again: `predict` at a fixed number of samples.
@@ -280,8 +417,10 @@ class Network:
             Takes x (rows, in), or (in,) for one row, and returns the outputs (rows, out), or (out,) for one row, in the
             model's dtype, bit for bit those of `predict`.  It returns **the same array at every call**, written anew:
             copy what is to be kept.  A C-contiguous array of the model's dtype is read where it lies; anything else is
-            converted.  It works on one thread and uses the model's parameters as they are at the call.  Each predictor
-            has buffers of its own: give every thread one.
+            converted.  It works on one thread and uses the model's weights as they are at the call: those of a
+            later training, of `adapt`, and what was written into them.  A change of the layers, or of what is
+            `trainable`, is its end: calls are an error then.  Each predictor has buffers of its own: give every thread
+            one.
 
         Raises
         ------
@@ -300,7 +439,6 @@ class Network:
         self._need_build()
         rows = validation.integer("rows", rows, low=1)
         n_in = self._known_inputs()
-        self._refresh()
 
         def convert(x: Any) -> np.ndarray:
             given = validation.array("x", x, self.dtype)
@@ -336,17 +474,11 @@ class Network:
                 self._forward_x = None
                 if x is not None:
                     self._engine.bind(x, y, w)
-                    self._refresh()
                 return function(self._engine)
             finally:
                 self._at_work = False
                 if x is not None:
                     self._engine.unbind()
-
-    def _refresh(self) -> None:
-        """Bring up to date what layers derive from weights that are not trained."""
-        for layer in self.layers:
-            layer.refresh()
 
     def _threads(self, rows: int, passes: int = 3) -> int:
         """Threads for the three passes of training (forward, and two of backward), or for one."""
@@ -398,5 +530,5 @@ def _append(program: list[dict[str, Any]], described: dict[str, Any]) -> None:
 
 
 def _snake_case(name: str) -> str:
-    """Keras's name of a layer that has none: BatchNormalization makes batch_normalization."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    """Keras's name of a layer that has none: BatchNormalization makes batch_normalization, ReLU re_lu."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()

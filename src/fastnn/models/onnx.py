@@ -141,6 +141,14 @@ def _sparse_plus(g: Graph, x: str) -> str:
     return g("Add", g("Mul", root, root), g("Relu", g("Sub", x, 1.0)))
 
 
+def _relu(g: Graph, x: str, negative_slope: float, max_value: float | None, threshold: float) -> str:
+    above = x if threshold == 0 else g("Where", g("Greater", x, threshold), x, 0.0)
+    above = g("Relu", above) if max_value is None else g("Clip", above, 0.0, max_value)
+    if negative_slope == 0:
+        return above
+    return g("Add", above, g("Mul", g("Min", g("Sub", x, threshold), 0.0), negative_slope))
+
+
 def _hard_sigmoid(g: Graph, x: str) -> str:
     return g("Clip", g("Add", g("Div", x, 6.0), 0.5), 0.0, 1.0)
 
@@ -157,15 +165,15 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
     "leaky_relu": lambda g, x, negative_slope: g("Add", g("Relu", x), g("Mul", g("Min", x, 0.0), negative_slope)),
     "linear": lambda g, x: x,
     "log_sigmoid": lambda g, x: g("Neg", _softplus(g, g("Neg", x))),
-    "log_softmax": lambda g, x: g("LogSoftmax", x, axis=-1),
+    "log_softmax": lambda g, x, axis: g("LogSoftmax", x, axis=-1),  # which axis 1 is, too
     "mish": _mish,
-    "relu": lambda g, x: g("Relu", x),
+    "relu": _relu,
     "relu6": lambda g, x: g("Clip", x, 0.0, 6.0),
     "selu": lambda g, x: g("Mul", _elu(g, x, _SELU[1]), _SELU[0]),
     "sigmoid": lambda g, x: g("Sigmoid", x),
     "silu": lambda g, x: _times_sigmoid(g, x, x),
     "soft_shrink": lambda g, x, threshold: g("Sub", x, g("Clip", x, -threshold, threshold)),
-    "softmax": lambda g, x: g("Softmax", x, axis=-1),
+    "softmax": lambda g, x, axis: g("Softmax", x, axis=-1),
     "softplus": _softplus,
     "softsign": lambda g, x: g("Div", x, g("Add", g("Abs", x), 1.0)),
     "sparse_plus": _sparse_plus,

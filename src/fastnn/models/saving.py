@@ -7,7 +7,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -51,6 +51,7 @@ class Persistent(Network):
             "name": self.name,
             "seed": self.seed,
             "dtype": self.dtype.name,
+            "trainable": self.trainable,
             "layers": [layers_.serialize(layer) for layer in stack],
         }
 
@@ -67,6 +68,10 @@ class Persistent(Network):
         with custom_object_scope(custom_objects):
             stack = [layers_.deserialize(layer) for layer in config["layers"]]
         return cls(stack, **{name: value for name, value in config.items() if name != "layers"})
+
+    def to_json(self) -> str:
+        """`get_config` as JSON, for `models.model_from_json`; not the weights, nor how the model was compiled."""
+        return json.dumps(_plain("model", {"class_name": type(self).__name__, "config": self.get_config()}))
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments for `compile`, in values that JSON can hold; None before it was called."""
@@ -170,7 +175,7 @@ class Persistent(Network):
         self._work(lambda _: onnx.export(self, filepath))
 
     def _named_weights(self) -> dict[str, np.ndarray]:
-        """All arrays, under names such as ``dense_1.kernel``."""
+        """All arrays, under names such as ``dense.kernel``."""
         return {f"{layer.name}.{name}": array for layer in self.layers for name, array in foreign.named(layer).items()}
 
     # ---- copies -----------------------------------------------------------------------------------------------------
@@ -182,6 +187,7 @@ class Persistent(Network):
             optimizer = copy.deepcopy(self.optimizer)  # of the same moment as the weights
             return state | {"optimizer": optimizer, "weights": weights, "n_in": engine and self._known_inputs()}
 
+        self._build_if_known()  # after a change of the layers
         return self._work(snapshot)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -202,6 +208,37 @@ class Persistent(Network):
 def _described(metric: Any) -> Any:
     """A metric as it was given by name, or as `metrics.serialize` describes it."""
     return metric if isinstance(metric, str) else metrics.serialize(metrics.get(metric))
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """The model that `Sequential.to_json` described, with new weights: those that its seed gives.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is no such description.
+    """
+    from .sequential import Sequential  # which imports this module
+
+    with custom_object_scope(custom_objects):
+        return deserialize("json_string", json.loads(json_string), Sequential, {Sequential.__name__: Sequential})
+
+
+def clone_model(
+    model: Sequential, clone_function: Callable[[layers_.Layer], layers_.Layer] | None = None
+) -> Sequential:
+    """A model of the same layers with weights of its own, drawn anew by a seed of its own; it is not compiled.
+
+    Parameters
+    ----------
+    model : Sequential
+    clone_function : callable, optional
+        Makes the new layer of one of the model's; by default from its configuration.
+    """
+    clone = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    first = [type(model._input).from_config(model._input.get_config())] if model._input else []
+    stack = [*first, *map(clone, model.layers)]
+    return type(model)(stack, model.name, dtype=model.dtype.name, trainable=model.trainable)
 
 
 def load_model(filepath: Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
@@ -258,6 +295,7 @@ def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = N
             "extra": extra,
         }
 
+    model._build_if_known()  # after a change of the layers
     arrays, description = model._work(snapshot)
     _write(filepath, arrays, _plain("model", description))
 

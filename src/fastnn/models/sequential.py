@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .. import plots, validation
 from ..layers import Dropout, Layer
 from .compiled import Compiled, _reported
 from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
+from .network import Options
 
 __all__ = ["Sequential"]
 
@@ -35,11 +36,15 @@ class Sequential(Compiled):
         What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any
         number of threads.  Drawn from the operating system where it is None.
     dtype : {"float32", "float64"}
+    trainable : bool
+        Whether training changes any weights.
 
     Attributes
     ----------
     layers : list of Layer
         Without the `Input`.
+    trainable : bool
+        As given; setting it sets that of all layers as well.
     seed : int
     optimizer, loss
         As compiled; None before.
@@ -71,16 +76,14 @@ class Sequential(Compiled):
 
     history: callbacks_.History | None = None  # of this very object: copies begin without
 
-    def __init__(
-        self, layers: Iterable[Layer] = (), name: str | None = None, *, seed: int | None = None, dtype: str = "float32"
-    ) -> None:
+    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.finished = True
         self._epochs_trained = 0
         self._resumed_at: int | None = None
         self._step = 0  # of the epoch under way, in a hook of batches
         self._within: tuple[int, dict[str, Any]] = 0, {}  # steps of an epoch, and its measures: to go on from in `fit`
-        super().__init__(layers, name, seed=seed, dtype=dtype)
+        super().__init__(layers, name, **options)
 
     @property
     def epochs_trained(self) -> int:
@@ -139,10 +142,9 @@ class Sequential(Compiled):
         if seed != self.seed:
             self.seed = seed
             if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
-                weights, n_in = self.get_weights(), self.layers[0].n_in
-                self._engine = None
+                n_in = self._known_inputs()
+                self.lay_out_anew()
                 self.build(n_in)  # type: ignore[arg-type]
-                self.set_weights(weights)
 
     def _set_measures(self, state: Mapping[str, Any]) -> None:
         outputs = np.zeros((1, self._n_outputs), self.dtype)

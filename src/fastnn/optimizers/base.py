@@ -260,7 +260,7 @@ class Optimizer:
         elif self._built_for != built_for:
             raise ValueError(
                 f"variables are {_described(built_for)}, expected those that this optimizer has the state of: "
-                f"{_described(self._built_for)}"
+                f"{_described(self._built_for)}; a model whose layers have changed is to be compiled again"
             )
         if any(len(arrays) != len(names) for arrays in self._state):
             raise ValueError(

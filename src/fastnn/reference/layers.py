@@ -38,6 +38,24 @@ def affine(x: FloatArray, center: FloatArray, scale: FloatArray, shift: FloatArr
 
 
 @np.errstate(all="ignore")
+def given_normalization(x: FloatArray, mean: FloatArray, variance: FloatArray, invert: bool = False) -> FloatArray:
+    """``(x - μ) / σ``, or where inverted ``x σ + μ``, for a given mean μ and a deviation σ = max(√variance, 1e-7).
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, K)
+    mean, variance : ndarray, shape (K,)
+    invert : bool
+
+    Returns
+    -------
+    ndarray, shape (N, K)
+    """
+    deviation = np.maximum(np.sqrt(variance), x.dtype.type(1e-7))
+    return x * deviation + mean if invert else (x - mean) / deviation
+
+
+@np.errstate(all="ignore")
 def statistics(x: FloatArray, axis: int) -> tuple[FloatArray, FloatArray]:
     """Mean and biased variance.
 
@@ -133,7 +151,7 @@ def dropout(x: FloatArray, mask: npt.NDArray[np.bool_], rate: float) -> FloatArr
     Parameters
     ----------
     x : ndarray, shape (N, K)
-    mask : ndarray of bool, shape (N, K)
+    mask : ndarray of bool, shape (N, K), or (1, K) or (N, 1)
         What is kept; `random.dropout_mask` draws it.
     rate : float
 
@@ -141,4 +159,5 @@ def dropout(x: FloatArray, mask: npt.NDArray[np.bool_], rate: float) -> FloatArr
     -------
     ndarray, shape (N, K)
     """
-    return np.where(mask, x * x.dtype.type(1 / (1 - rate)), x.dtype.type(0))
+    kept = x.dtype.type(0 if rate == 1 else 1 / (1 - rate))
+    return np.where(mask, x * kept, x.dtype.type(0))

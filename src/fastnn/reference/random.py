@@ -93,7 +93,7 @@ def dropout_mask(
     ----------
     rows, columns : int
     rate : float
-        In [0, 1).
+        In [0, 1].
     seed : int
         In 0 ... 2**64 - 1. The key is its low, then its high 32 bits.
     step : int

@@ -37,35 +37,60 @@ def linear_gradient(z: FloatArray, upstream: FloatArray) -> FloatArray:
     return upstream * np.ones_like(z)
 
 
-def relu(z: FloatArray) -> FloatArray:
-    """Rectified linear unit, ``max(z, 0)``.
+@np.errstate(all="ignore")
+def relu(
+    z: FloatArray, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> FloatArray:
+    """Rectified linear unit: ``min(z, max_value)`` for z > threshold, ``negative_slope (z - threshold)`` elsewhere.
+
+    By default ``max(z, 0)``.
 
     Parameters
     ----------
     z : ndarray, shape (..., K)
+    negative_slope : float
+    max_value : float, optional
+        None for no limit.
+    threshold : float
 
     Returns
     -------
     ndarray, shape (..., K)
         NaN where ``z`` is NaN.
     """
-    return np.maximum(z, 0)
+    below = z.dtype.type(negative_slope) * (z - z.dtype.type(threshold))
+    if negative_slope == 0:
+        below = np.where(np.isnan(z), z, np.zeros_like(z))  # 0 times infinity is none
+    return np.where(z > threshold, z if max_value is None else np.minimum(z, z.dtype.type(max_value)), below)
 
 
-def relu_gradient(z: FloatArray, upstream: FloatArray) -> FloatArray:
-    """Gradient with respect to ``z`` through ``relu``: f'(z) = 1 where z > 0, else 0.
+@np.errstate(all="ignore")
+def relu_gradient(
+    z: FloatArray,
+    upstream: FloatArray,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> FloatArray:
+    """Gradient with respect to ``z`` through ``relu``: f'(z) = 1 between threshold and max_value, 0 from there on.
 
+    Up to the threshold f'(z) = negative_slope.
     At z = 0, where relu has no derivative, the subgradient 0 is taken, as Keras, PyTorch and JAX take it.
 
     Parameters
     ----------
     z, upstream : ndarray, shape (..., K)
+    negative_slope, max_value, threshold
+        As in ``relu``.
 
     Returns
     -------
     ndarray, shape (..., K)
     """
-    return np.where(z > 0, upstream, np.zeros_like(upstream))
+    nothing = np.zeros_like(upstream)
+    below = nothing if negative_slope == 0 else upstream * upstream.dtype.type(negative_slope)
+    above = upstream if max_value is None else np.where(z < max_value, upstream, nothing)
+    return np.where(z > threshold, above, below)
 
 
 @np.errstate(all="ignore")
