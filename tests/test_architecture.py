@@ -21,7 +21,7 @@ LEVELS = [
     {"losses", "activations", "initializers", "regularizers", "metrics", "optimizers"},
     {"layers"},
     {"models"},
-    {"inspection", "estimators"},
+    {"inspection", "estimators", "saving"},
     {"cli", "__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import os
+import pty
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +15,9 @@ from typing import Any, TextIO
 
 import pytest
 
+from fastnn import Sequential
 from fastnn.callbacks import Callback, CallbackList, History, ProgressBar, progress
+from fastnn.layers import Dense, Input
 
 LOGS = {"loss": 0.25, "accuracy": 0.5, "val_loss": 0.75, "val_accuracy": 0.125}
 
@@ -130,6 +135,54 @@ def test_one_callback_needs_no_list() -> None:
     callback = Callback()
     assert CallbackList(callback).callbacks == [callback]
     assert CallbackList().callbacks == []
+
+
+def test_a_list_for_a_loop_of_ones_own() -> None:
+    recorder, model = Recorder(), SimpleNamespace()
+    group = CallbackList([recorder], add_history=True, add_progbar=True, model=model, epochs=2, steps=3, verbose=0)
+    assert [type(callback) for callback in group.callbacks] == [Recorder, ProgressBar, History]
+    assert recorder.model is group.model is model
+    assert recorder.params == {"epochs": 2, "steps": 3, "verbose": 0}
+    assert group.find(History) is group.callbacks[2]
+    again = CallbackList(group, add_history=True, add_progbar=True)
+    assert again.callbacks == group.callbacks
+
+
+def test_hooks_are_given_one_dict_of_logs() -> None:
+    class Adds(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["more"] = epoch
+
+    history = History()
+    group = CallbackList([Adds(), history])
+    for hook in [name for name in vars(Callback) if name.startswith("on_") and name != "on_progress"]:
+        seen: list[Any] = []
+        setattr(group.callbacks[0], hook, lambda *arguments, seen=seen: seen.append(arguments))
+        index = () if len(inspect.signature(getattr(Callback, hook)).parameters) == 2 else (3,)
+        getattr(group, hook)(*index)
+        assert seen == [(*index, {})]
+    del group.callbacks[0].on_epoch_end
+    history.on_train_begin()
+    group.on_epoch_end(4, {"loss": 1.0})
+    assert history.history == {"loss": [1.0], "more": [4]}
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_the_bar(clock: Clock) -> None:
+    ours, theirs = pty.openpty()
+    assert tuple(os.get_terminal_size(theirs)) == (0, 0)
+    with open(theirs, "w", encoding="utf-8") as stream:
+        run(ProgressBar("auto"), clock=clock, epochs=1, seconds=2.0, progress=[10, 30], stream=stream)
+        stream.flush()
+        shown = os.read(ours, 10000).decode()
+    os.close(ours)
+    assert re.search(r"Epoch 1/1: +25%.* 10/40.*\r.*30/40.*40/40.*loss: 0\.2500 - accuracy: 0\.5000", shown)
+
+
+def test_a_progress_bar_that_is_given_is_the_only_one(capsys: pytest.CaptureFixture[str]) -> None:
+    model = Sequential([Input((2,)), Dense(1)])
+    model.compile(loss="mse")
+    model.fit([[1.0, 2.0]], [[1.0]], epochs=2, verbose=1, callbacks=ProgressBar(2))
+    assert [line[:9] for line in capsys.readouterr().out.splitlines()] == ["Epoch 1/2", "Epoch 2/2"]
 
 
 def test_train_end_reaches_the_callbacks_after_one_that_raises() -> None:

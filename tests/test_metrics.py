@@ -200,8 +200,8 @@ def test_metrics_are_saved_with_the_model(tmp_path: Path) -> None:
         logs, others = (m.evaluate(X, ONE, sample_weight=X[:, 0] ** 2, return_dict=True) for m in (model, again))
         assert all(np.array_equal(logs[name], others[name]) for name in logs)
         assert again.metrics[1] is not model.metrics[1]
-    model.compile("adam", "bce", metrics=[lambda y, p: p])
-    with pytest.raises(TypeError, match=r"metrics\[0\].*fn is <function .*, which a file cannot hold"):
+    model.compile("adam", "bce", metrics=[metrics.MeanMetricWrapper(np.subtract, "m", where=len)])
+    with pytest.raises(TypeError, match=r"metrics\[0\].*where is <built-in function len>, which a file cannot hold"):
         model.save(tmp_path / "model")
 
 

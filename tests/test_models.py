@@ -227,7 +227,7 @@ def test_losses_and_optimizers_by_name_class_and_object(loss: Any, kind: type) -
     model = Sequential([Input((4,)), Dense(3)])
     model.compile(loss=loss)
     assert type(model.loss) is kind
-    assert type(model.optimizer) is optimizers.SGD
+    assert type(model.optimizer) is optimizers.RMSprop
     for optimizer in ("adam", "Adam", optimizers.Adam, optimizers.Adam()):
         model.compile(optimizer, loss)
         assert type(model.optimizer) is optimizers.Adam

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import stat
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BufferedReader
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["read", "replace_file", "write"]
+__all__ = ["checksum", "read", "replace_file", "write"]
 
 Path = str | os.PathLike[str]
 
@@ -64,6 +65,15 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, s
     text += b" " * (-len(text) % 8)
     parts = (a.reshape(-1).view(np.uint8).data for a in ready.values() if a.size)
     replace_file(path, (len(text).to_bytes(8, "little"), text, *parts))
+
+
+def checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """Of names, shapes and values, wherever they are in the file: a program that writes them anew changes nothing."""
+    crc = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        crc = zlib.crc32(f"{name} {array.dtype.str[1:]} {array.shape}".encode(), crc)
+        crc = zlib.crc32(np.asarray(array, array.dtype.newbyteorder("<"), order="C").data, crc)
+    return f"{crc:08x}"
 
 
 def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:

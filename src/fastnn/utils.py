@@ -1,4 +1,4 @@
-"""What scripts need besides models: one-hot targets, and one seed for everything."""
+"""What scripts need besides models: one-hot targets, one seed for everything, and names for one's own classes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,30 @@ from typing import Any
 import numpy as np
 
 from . import validation
+from .serialization import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_seed", "to_categorical"]
+__all__ = [
+    "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]
+
+CustomObjectScope = custom_object_scope
 
 _seeds: np.random.Generator | None = None  # of models to come, where set_random_seed was called
 

@@ -22,7 +22,9 @@ hook                         called
 ===========================  =============================================================================
 """
 
-from .base import Callback, CallbackList
+from .averages import SwapEMAWeights
+from .base import Callback
+from .callback_list import CallbackList
 from .checkpoints import BackupAndRestore, ModelCheckpoint
 from .functions import LambdaCallback
 from .history import History
@@ -43,6 +45,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "format_seconds",

@@ -1,11 +1,20 @@
-"""Callbacks' base, and several of them as one."""
+"""Callbacks' base."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Hook = TypeVar("Hook")
+
+
+def when_not_finite(hook: Hook) -> Hook:
+    """Mark a hook of batches of training as one that does nothing until the loss is not finite.
+
+    Steps need not run one by one for it: an epoch is one call, which ends with the first such step.
+    """
+    hook.when_not_finite = True  # type: ignore[attr-defined]
+    return hook
 
 
 class Callback:
@@ -14,7 +23,8 @@ class Callback:
     Attributes
     ----------
     model : Sequential or None
-        The model in training. Setting ``model.stop_training = True`` ends training after the epoch.
+        The model in training. Setting ``model.stop_training = True`` ends training after the epoch, or in a hook of
+        batches after the step.
     params : dict
         ``"epochs"``, ``"steps"`` per epoch (None where unknown), ``"samples"`` (None where unknown) and
         ``"verbose"``.
@@ -98,141 +108,3 @@ class Callback:
 
     def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Act after a batch of `predict`; ``logs["outputs"]`` are its outputs."""
-
-
-_BATCHES = {
-    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
-    "test": ("on_test_batch_begin", "on_test_batch_end"),
-    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
-}
-_KIND_OF = {hook: what for what, hooks in _BATCHES.items() for hook in hooks}
-
-
-@cache
-def _of_class(kind: Any) -> frozenset[str]:
-    """Of what batches a class has hooks."""
-    return frozenset(
-        what for what, hooks in _BATCHES.items() if any(getattr(kind, h) is not getattr(Callback, h) for h in hooks)
-    )
-
-
-def _wants(callback: Callback) -> frozenset[str]:
-    """Of what batches a callback has hooks, by its class or of its own."""
-    kind: Any = type(callback)
-    wanted = _of_class(kind)
-    return wanted.union(_KIND_OF[hook] for hook in own) if (own := vars(callback).keys() & _KIND_OF) else wanted
-
-
-class CallbackList(Callback):
-    """Several callbacks called as one, in order.
-
-    Parameters
-    ----------
-    callbacks : Callback or iterable of Callback, optional
-
-    Attributes
-    ----------
-    wants_train_batches, wants_test_batches, wants_predict_batches : bool
-        Whether one of them has a hook for the batches: if none has, nothing is paid for them.
-
-    Raises
-    ------
-    TypeError
-        Where something in it is not a Callback.
-    """
-
-    def __init__(self, callbacks: Callback | Iterable[Callback] | None = None) -> None:
-        super().__init__()
-        if callbacks is None:
-            callbacks = []
-        elif isinstance(callbacks, Callback):
-            callbacks = [callbacks]
-        elif not isinstance(callbacks, Iterable):
-            raise TypeError(f"callbacks must be a Callback or a list of them, got {type(callbacks).__name__}")
-        self.callbacks: list[Callback] = []
-        self.wants_train_batches = self.wants_test_batches = self.wants_predict_batches = False
-        for callback in callbacks:
-            self.append(callback)
-
-    def append(self, callback: Callback) -> None:
-        """Add one more, to be called last."""
-        if not isinstance(callback, Callback):
-            hint = "; pass an instance, not the class" if isinstance(callback, type) else ""
-            raise TypeError(f"callbacks must hold fastnn.callbacks.Callback objects, got {callback!r}{hint}")
-        self.callbacks.append(callback)
-        wanted = _wants(callback)
-        self.wants_train_batches |= "train" in wanted
-        self.wants_test_batches |= "test" in wanted
-        self.wants_predict_batches |= "predict" in wanted
-
-    def set_model(self, model: Any) -> None:
-        super().set_model(model)
-        for callback in self.callbacks:
-            callback.set_model(model)
-
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        super().set_params(params)
-        for callback in self.callbacks:
-            callback.set_params(params)
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        # Even after one that raises: a file would stay open, or a progress bar half drawn.
-        with ExitStack() as stack:
-            for callback in reversed(self.callbacks):
-                stack.callback(callback.on_train_end, logs)
-
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_train_begin(logs)
-
-    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_test_begin(logs)
-
-    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_test_end(logs)
-
-    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_predict_begin(logs)
-
-    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_predict_end(logs)
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_train_batch_begin(batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_train_batch_end(batch, logs)
-
-    def on_test_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_test_batch_begin(batch, logs)
-
-    def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_test_batch_end(batch, logs)
-
-    def on_predict_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_predict_batch_begin(batch, logs)
-
-    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        for callback in self.callbacks:
-            callback.on_predict_batch_end(batch, logs)
-
-    def on_progress(self, step: int) -> None:
-        for callback in self.callbacks:
-            callback.on_progress(step)

@@ -37,7 +37,14 @@ class MonitorCallback(Callback):
         self.best = best if best is None else validation.number("best", best)
 
     def value(self, logs: Mapping[str, Any] | None) -> Any:
-        """The number that is watched; where the logs have none, a warning and None."""
+        """The number that is watched; where the logs have none, a warning and None.
+
+        Raises
+        ------
+        ValueError
+            Where it is not known which way the number improves.
+        """
+        self._direction()
         found = (logs or {}).get(self.monitor)
         if found is None:
             warnings.warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -55,7 +56,7 @@ class ProgressBar(Callback):
         self._stream = stream
         self._interval = _UPDATE_INTERVAL if self.verbose == "auto" else 0.0
         if self._style == 1:
-            self._make_bar = _find_bar()
+            self._make_bar = _find_bar(stream)
         self._last_written = -math.inf
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -156,12 +157,21 @@ class _PlainBar:
         self.file.flush()
 
 
-def _find_bar() -> Any:
+def _find_bar(stream: TextIO) -> Any:
     """Return tqdm's bar where it is installed, ours where it is not."""
     try:
         from tqdm import tqdm
     except ImportError:
         return _PlainBar
+    try:
+        knows_its_size = all(os.get_terminal_size(stream.fileno()))
+    except (AttributeError, OSError, ValueError):  # no terminal
+        knows_its_size = True
+    if not knows_its_size:  # as those of containers and of programs: tqdm would draw nothing on 0 columns
+        from shutil import get_terminal_size
+
+        columns, lines = get_terminal_size()
+        return partial(tqdm, unit="step", ncols=columns, nrows=lines)
     return partial(tqdm, unit="step", dynamic_ncols=True)
 
 

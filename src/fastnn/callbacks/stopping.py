@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import validation
-from .base import Callback
+from .base import Callback, when_not_finite
 from .monitor import MonitorCallback
 
 
@@ -98,12 +98,32 @@ class EarlyStopping(MonitorCallback):
 
 
 class TerminateOnNaN(Callback):
-    """End training after an epoch whose loss is not finite.
+    """End training after a step whose loss is not finite.
 
-    `fit` itself warns, and names the step where it happened.
+    The weights are then those after that step, and the epoch ends with it.  Steps run as without this callback, an
+    epoch in one call.  `fit` itself warns as well, and names the epoch and the step.
+
+    Parameters
+    ----------
+    raise_error : bool
+        Whether to raise an error instead: a backup of the training stays then, for one.
+
+    Raises
+    ------
+    RuntimeError
+        Where the loss is not finite and `raise_error` is set.
     """
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            print(f"Epoch {epoch + 1}: the loss is not finite, training ends")
-            self.model.stop_training = True
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = bool(raise_error)
+
+    @when_not_finite
+    def on_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if math.isfinite(loss):
+            return
+        if self.raise_error:
+            raise RuntimeError(f"the loss is {loss} in step {batch + 1} of the epoch")
+        print(f"Step {batch + 1}: the loss is {loss}, training ends")
+        self.model.stop_training = True

@@ -46,14 +46,21 @@ cdef struct Call:
     double hits                # sum of the samples' accuracies
     ix first_bad_step          # the first whose loss was not finite, or -1
     real* predictions          # where the samples' outputs are to be written, or NULL
+    bint halt                  # a training is to end with the first step whose loss is not finite
     bint losses                # of an inference: compute them
-    bint wanted                # member 0 has an exception to raise: work that is not needed may be left off
+    bint wanted                # member 0 has an exception to raise, or halts: work that is not needed may be left off
     bint leave[5]              # what was decided at each meeting; see Engine.meet
     uint64_t float_mode        # of the caller: Python code works in it
     double next_signal_check
     double next_progress
     double work_since_check    # multiply-adds
     team_barrier barrier
+
+
+cdef inline bint halts(Call* call, ix s) noexcept nogil:
+    """Note step s, which is done, where its loss is the first that is not finite; true where the call is to end there."""
+    if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+    return call.halt and call.first_bad_step >= 0
 
 
 cdef inline ix kernel_share(const Layer* d, int member, int members) noexcept nogil:
@@ -347,7 +354,7 @@ cdef class Engine(Network):
                 if call.train and last: self.move_all(member, members)
                 c += rows
                 if member == 0:
-                    if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+                    if c == step.rows and halts(call, s) and last: call.wanted = True
                     if last: call.steps_done += 1
                     self.look_around(call, rows*self.n_parameters)
                 if self.meet(call, member, 2): return
@@ -446,7 +453,7 @@ cdef class Engine(Network):
     # ---- calls from Python ------------------------------------------------------------------------------------------
 
     def train(self, Py_ssize_t batch_size, order_key, Py_ssize_t first_step, Py_ssize_t steps, cnp.ndarray learning_rates,
-              int64_t iterations, int threads, progress, outputs=None, part=None):
+              int64_t iterations, int threads, progress, outputs=None, part=None, bint halt=False):
         """Train on batches first_step … of an epoch of the bound data.
 
         order_key : (seed, epoch) that the epoch's order is drawn from, or None for the data's own order.
@@ -457,13 +464,14 @@ cdef class Engine(Network):
         part : (before, together), where the bound data are some of a single step's `together` samples, and `before` of them
             were in the calls before this one: as many chunks as fit, so that their sums are those of a single call.  The
             last of the calls updates the parameters; for networks and losses that `in_parts` says it of.
+        halt : end with the first step whose loss is not finite, of which the parameters are then.
 
         Returns (sum of the samples' losses, sum of their accuracies, first step with a loss that is not finite or -1).
-        An exception from a signal handler or from progress leaves the parameters as they were after the last whole step;
-        `steps_done` tells how many there were.
+        An exception from a signal handler or from progress leaves the parameters as they were after the last whole step.
+        `steps_done` tells how many steps there were.
         """
         cdef Call call = self.new_call(batch_size, steps)
-        call.train = True
+        call.train, call.halt = True, halt
         call.first_step = first_step
         call.iterations = iterations
         call.rates = <const double*>cnp.PyArray_DATA(learning_rates)

@@ -143,6 +143,6 @@ cdef void train_single(Engine e, Call* call) noexcept nogil:
         else: kernel_step(e, 0, row, &rates, NULL, NULL, work)
         e.add_losses(row, 1, call)
         call.steps_done += 1
-        if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+        if halts(call, s): return
         e.look_around(call, e.n_parameters)
         if call.wanted: return

@@ -101,7 +101,7 @@ cdef void settle(Engine e, Late* late, Call* call) noexcept nogil:
     for s in range(late.steps):
         call.loss += lane_sum_double(late.step_rows[s], late.loss + r)
         if e.loss.accuracy: call.hits += lane_sum_double(late.step_rows[s], late.hits + r)
-        if call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = call.first_step + done + s
+        halts(call, call.first_step + done + s)
         r += late.step_rows[s]
     late.steps, late.rows = 0, 0
 
@@ -237,7 +237,7 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
     cdef Rates rates
     cdef const real* row[TINY_ROWS]                # of the input
     cdef Late late
-    late.on, late.steps, late.rows = can_be_late(e), 0, 0
+    late.on, late.steps, late.rows = not call.halt and can_be_late(e), 0, 0
     for l in range(n_layers):
         d, layer = &t[l], &e.layers[l]
         d.n_in, d.n_out, d.ld, d.output, d.delta = layer.n_in, layer.n_out, layer.ld, layer.output, layer.delta
@@ -263,7 +263,7 @@ cdef void train_tiny(Engine e, Call* call) noexcept nogil:
             for r in range(rows): row[r] = e.input + r*e.input_ld
         if rows == 1: tiny_step(e, t, n_layers, row, &late, call, 1, rates.rate)
         else: tiny_step(e, t, n_layers, row, &late, call, rows, rates.rate)
-        if not late.on and call.first_bad_step < 0 and not isfinite(call.loss): call.first_bad_step = s
+        if not late.on and halts(call, s): break
         call.work_since_check += <double>(rows*e.n_parameters)
         pause -= 1
         if pause == 0:                             # Python may read the parameters, or assign them

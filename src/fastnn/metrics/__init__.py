@@ -113,6 +113,7 @@ _CLASSES: dict[str, type[Metric]] = {
     for name, value in list(globals().items())
     if isinstance(value, type) and issubclass(value, Metric) and value not in (Metric, Mean, MeanMetricWrapper, OfLoss)
 }
+_GENERAL = {kind.__name__: kind for kind in (Mean, MeanMetricWrapper, OfLoss)}
 _NAMED = {snake_case(name): kind for name, kind in _CLASSES.items()} | _CLASSES
 _FUNCTIONS: dict[Callable[..., Any], type[Metric]] = {
     binary_accuracy: BinaryAccuracy,
@@ -122,6 +123,12 @@ _FUNCTIONS: dict[Callable[..., Any], type[Metric]] = {
     sparse_top_k_categorical_accuracy: SparseTopKCategoricalAccuracy,
 }
 _ACCURACY = ("accuracy", "acc")
+
+# What a configuration may name besides functions of the user's own.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: vars(losses)[name] for name in {*losses.__all__} - {"get", "serialize", "deserialize"} if name.islower()},
+    **{function.__name__: function for function in _FUNCTIONS},
+}
 
 
 def get(identifier: Any, outputs: int | None = None, sparse: bool = False) -> Metric:
@@ -186,7 +193,7 @@ def _find(identifier: Any, outputs: int | None, sparse: bool) -> Metric:
     raise TypeError(f"metrics has {identifier!r}, expected names, metrics or functions")
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Metric]] | None = None) -> Metric:
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Metric:
     """The metric that `serialize` described.
 
     Parameters
@@ -194,7 +201,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Metric]] 
     config : dict
         With ``"class_name"`` and ``"config"``.
     custom_objects : dict, optional
-        Your own classes, by name.
+        Your own classes and functions, by name.
     """
     with serialization.custom_object_scope(custom_objects):
-        return serialization.deserialize("metric", config, Metric, _CLASSES | {"OfLoss": OfLoss})
+        return serialization.deserialize("metric", config, Metric, _CLASSES | _GENERAL)

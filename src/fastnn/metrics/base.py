@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import validation
+from .. import serialization, validation
 
 
 class Metric:
@@ -185,7 +185,15 @@ class MeanMetricWrapper(MeanOfSamples):
         self.add(self.fn(y_true, y_pred, **self.options), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        return {"fn": self.fn, "name": self.name, **self.options}
+        return {"fn": serialization.serialize(self.fn), "name": self.name, **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        if "fn" not in config:  # of a subclass that has its own
+            return super().from_config(config)
+        from . import FUNCTIONS  # of the package, which imports this module
+
+        return cls(**{**config, "fn": serialization.deserialize_function("the metric's fn", config["fn"], FUNCTIONS)})
 
 
 def snake_case(name: str) -> str:

@@ -49,7 +49,7 @@ class Compiled(Persistent):
 
     def compile(
         self,
-        optimizer: str | dict[str, Any] | optimizers.Optimizer = "sgd",
+        optimizer: str | dict[str, Any] | optimizers.Optimizer = "rmsprop",
         loss: str | dict[str, Any] | losses.Loss | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
@@ -64,6 +64,7 @@ class Compiled(Persistent):
         Parameters
         ----------
         optimizer : str or Optimizer, or dict as `optimizers.serialize` makes it
+            `optimizers.RMSprop` by default, which is Keras's.
         loss : str or Loss, or dict as `losses.serialize` makes it
             A loss on probabilities behind the activation it belongs to (binary cross-entropy behind sigmoid,
             categorical behind softmax) is computed from the pre-activations, exactly.
@@ -170,42 +171,47 @@ class Compiled(Persistent):
         """The outputs (N, out) for one batch x (N, in), in the model's dtype."""
         return Network.predict(self, x)
 
-    def _train(self, piece: Piece, progress: Callable[[int], None] | None, n_threads: int) -> int:
+    def _train(
+        self, piece: Piece, progress: Callable[[int], None] | None, n_threads: int, halt: bool = False
+    ) -> tuple[int, int]:
         """Train on some steps, and add them to the measures.
 
-        Returns the first step with a loss that is not finite, or -1.
+        Returns how many were done, and the first with a loss that is not finite, or -1; `halt` ends with that one.
         """
         optimizer, loss = self._compiled()
         self._need_build()  # where a callback has changed the layers
         hyperparameters, state = optimizer.for_engine(self._parameters)
         first = piece.first * piece.batch
         samples = min(first + piece.steps * piece.batch, len(piece.x)) - first
-        rows = slice(first, first + samples)
         self._check_batches(min(piece.batch, samples), samples % piece.batch)
         outputs = self._outputs_of(samples) if self._measures.wants_outputs else None
         # Which of the samples they were is needed where not all were trained on, or their outputs count.
-        which = outputs is not None or (samples < len(piece.x) and loss.ignore_class is not None)
+        which = outputs is not None or ((halt or samples < len(piece.x)) and loss.ignore_class is not None)
 
-        def train(engine: Any) -> tuple[tuple[float, float, int], Any]:
+        def train(engine: Any) -> tuple[tuple[float, float, int], int, Any]:
             engine.set_optimizer(hyperparameters, state)
             rates, before = optimizer.rates(piece.steps), optimizer.steps
+            which_steps = piece.batch, piece.order, piece.first, piece.steps
             # Nothing between try and finally but the call: Ctrl-C in Python code would add the steps of the last one.
             try:
                 result: tuple[float, float, int] = engine.train(
-                    piece.batch, piece.order, piece.first, piece.steps, rates, before, n_threads, progress, outputs,
-                    piece.part,
-                )  # fmt: skip
+                    *which_steps, rates, before, n_threads, progress, outputs, piece.part, halt
+                )
             finally:
                 optimizer.steps += engine.steps_done
-            return result, rows if engine.order is None else engine.order
+            done = engine.steps_done
+            n = done * piece.batch if piece.ends and done < piece.steps else samples
+            return result, done, slice(first, first + n) if engine.order is None else engine.order[:n]
 
-        (total, hits, bad), trained = self._work(train, piece.x, piece.y, piece.w)
+        (total, hits, bad), done, trained = self._work(train, piece.x, piece.y, piece.w)
+        if piece.ends and done < piece.steps:
+            samples = done * piece.batch
         y = piece.y[trained] if which else piece.y
         counted = loss.counted(y) if loss.ignore_class is not None else samples
         self._measures.add_sums(total, counted, hits, samples)
         if outputs is not None:
-            self._measures.add_outputs(y, outputs, None if piece.w is None else piece.w[trained])
-        return bad
+            self._measures.add_outputs(y, outputs[:samples], None if piece.w is None else piece.w[trained])
+        return done, bad
 
     def _test(self, piece: Piece, n_threads: int) -> None:
         """Add the losses and metrics of samples to the measures."""

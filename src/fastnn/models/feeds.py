@@ -195,6 +195,7 @@ class Arrays:
         epoch: int = 0,
         seed: int | None = None,
         chunk: int | None = None,
+        skip: int = 0,
     ) -> Iterator[Piece]:
         """The steps of an epoch.
 
@@ -214,10 +215,13 @@ class Arrays:
             What the orders of the samples are drawn from; by default they stay in their own.
         chunk : int, optional
             A step of more samples than fit may come in parts of a multiple of so many.
+        skip : int
+            Steps to leave out, the first of the epoch.
         """
         of_a_pass = self.steps(batch)
         begin = epoch * (steps or of_a_pass)
         end = begin + (steps or of_a_pass)
+        begin += skip
         room = limit or self.samples
         if self._mapped:
             room = min(room, max(_PIECE_BYTES // (8 * self.features), 1))
@@ -364,8 +368,9 @@ class Batches:
         epoch: int = 0,
         seed: int | None = None,
         chunk: int | None = None,
+        skip: int = 0,
     ) -> Iterator[Piece]:
-        """The batches of an epoch, as they come."""
+        """The batches of an epoch, as they come; the first `skip` are taken, and left out."""
         done = 0
         if self._steps is None and self._peeked is None:
             self._begin_again()
@@ -385,7 +390,8 @@ class Batches:
                 self._begin_again()
                 continue
             done += 1
-            yield piece
+            if done > skip:
+                yield piece
 
     def _begin_again(self) -> None:
         self._iterator, self._number = self._start(), 0

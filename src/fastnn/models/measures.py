@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,40 @@ class Measures:
         self._total, self._counted = 0.0, 0
         for metric in self.metrics:
             metric.reset_state()
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of the sums."""
+        state = {"sums": np.array([self._total, self._counted]), "metrics": np.array(len(self.metrics))}
+        for i, metric in enumerate(self.metrics):
+            state |= {f"{i}.{j}": variable.copy() for j, variable in enumerate(metric.variables)}
+        return state
+
+    def set_state(self, state: Mapping[str, Any], y: np.ndarray, outputs: np.ndarray) -> None:
+        """Go on from what `get_state` returned.
+
+        Parameters
+        ----------
+        state : dict
+        y, outputs : ndarray
+            Target and outputs of some sample: what metrics make their variables for, that wait for the first.
+
+        Raises
+        ------
+        ValueError
+            For the state of other metrics.
+        """
+        self.reset()
+        if (count := int(state["metrics"])) != len(self.metrics):
+            raise ValueError(f"the state is of {count} metrics, expected {len(self.metrics)}")
+        self._total, self._counted = float(state["sums"][0]), int(state["sums"][1])
+        for i, metric in enumerate(self.metrics):
+            values = [value for name, value in state.items() if name.startswith(f"{i}.")]
+            if len(metric.variables) < len(values):
+                metric.update_state(y, outputs)
+            if [v.shape for v in metric.variables] != [np.shape(v) for v in values]:
+                raise ValueError(f"the state is of another metric than {metric.name!r}")
+            for variable, value in zip(metric.variables, values, strict=True):
+                variable[...] = value
 
     def add_sums(self, total: float, counted: int, hits: float, samples: int) -> None:
         """Add samples by what the engine returned: the sums of losses, of `counted` samples, and of accuracies."""

@@ -7,7 +7,6 @@ import errno
 import json
 import math
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +15,7 @@ import numpy as np
 from .. import layers as layers_
 from .. import losses, metrics, optimizers, safetensors, validation
 from ..config import __version__
-from ..serialization import custom_object_scope, deserialize
+from ..serialization import custom_object_scope, deserialize, get_registered_name
 from . import foreign, onnx
 from .network import Network
 
@@ -57,7 +56,7 @@ class Persistent(Network):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, type] | None = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """The model that `get_config` described, with new weights: those that its seed gives.
 
         Parameters
@@ -211,7 +210,7 @@ def _described(metric: Any) -> Any:
     return metric if isinstance(metric, str) else metrics.serialize(metrics.get(metric))
 
 
-def model_from_json(json_string: str, custom_objects: Mapping[str, type] | None = None) -> Sequential:
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """The model that `Sequential.to_json` described, with new weights: those that its seed gives.
 
     Raises
@@ -242,7 +241,7 @@ def clone_model(
     return type(model)(stack, model.name, dtype=model.dtype.name, trainable=model.trainable)
 
 
-def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None, compile: bool = True) -> Sequential:
+def load_model(filepath: Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
     """The model that `Sequential.save` wrote: weights, compilation, optimizer's state and all.
 
     It is safe to load a file from a stranger: there is no code in it, and it takes no more memory than its size tells.
@@ -251,9 +250,11 @@ def load_model(filepath: Path, custom_objects: Mapping[str, type] | None = None,
     ----------
     filepath : str or path-like
     custom_objects : dict, optional
-        Your own classes, by name, where the model has any: layers, losses, schedules, initializers.
+        Your own classes and functions, by name, where the model has any that are not registered by
+        `utils.register_keras_serializable`: layers, losses, metrics, schedules, initializers.
     compile : bool
-        Whether to compile it as it was, with its optimizer's state; prediction does without.
+        Whether to compile it as it was, with its optimizer's state; prediction does without, and without your own
+        losses and metrics.
 
     Raises
     ------
@@ -286,7 +287,7 @@ def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = N
         if both := arrays.keys() & state.keys():
             raise ValueError(f"a layer's weight has the name {min(both)!r}, which is the optimizer's; rename the layer")
         return arrays | state, {
-            "class_name": type(model).__name__,
+            "class_name": get_registered_name(type(model)),
             "config": model.get_config(),
             "n_in": engine and model._known_inputs(),
             "compile": model.get_compile_config(),
@@ -300,7 +301,7 @@ def write(model: Persistent, filepath: Path, extra: Mapping[str, Any] | None = N
 
 
 def read(
-    filepath: Path, custom_objects: Mapping[str, type] | None = None, compile: bool = True
+    filepath: Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> tuple[Sequential, Any]:
     """`load_model`, and the notes that `write` was given."""
     from .sequential import Sequential  # which imports this module
@@ -330,7 +331,10 @@ def _make(
     own = {} if model._engine is None else model._named_weights()
     _assign(own, {name: a for name, a in arrays.items() if name in own}, model.dtype)
     if compile and description["compile"] is not None:
-        model.compile(**description["compile"])
+        try:
+            model.compile(**description["compile"])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{error}; compile=False loads it without") from error
         assert model.optimizer is not None
         model.optimizer.set_state({name.removeprefix(_STATE): a for name, a in arrays.items() if name not in own})
         if model.optimizer.variables:
@@ -384,7 +388,7 @@ def _write(filepath: Path, arrays: Mapping[str, np.ndarray], description: Any) -
     metadata = {"fastnn": __version__, "fastnn_format": str(FORMAT)}
     if description is not None:
         metadata["model"] = json.dumps(description, ensure_ascii=False)
-    safetensors.write(filepath, arrays, metadata | {"crc32": _checksum(arrays, metadata)})
+    safetensors.write(filepath, arrays, metadata | {"crc32": safetensors.checksum(arrays, metadata)})
 
 
 def _read(filepath: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -397,20 +401,11 @@ def _read(filepath: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
                 f"{os.fspath(filepath)!r} has the format {version} of fastnn {metadata.get('fastnn')}, "
                 f"expected {FORMAT}: a newer fastnn reads it"
             )
-        if checksum != _checksum(arrays, metadata):
+        if checksum != safetensors.checksum(arrays, metadata):
             raise ValueError(
                 f"{os.fspath(filepath)!r} is damaged: its checksum is {checksum}, expected that of its bytes"
             )
     return arrays, metadata
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """Of names, shapes and values, wherever they are in the file: a program that writes them anew changes nothing."""
-    crc = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
-    for name, array in sorted(arrays.items()):
-        crc = zlib.crc32(f"{name} {array.dtype.str[1:]} {array.shape}".encode(), crc)
-        crc = zlib.crc32(np.asarray(array, array.dtype.newbyteorder("<"), order="C").data, crc)
-    return f"{crc:08x}"
 
 
 def _plain(where: str, value: Any) -> Any:

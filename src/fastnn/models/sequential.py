@@ -52,6 +52,8 @@ class Sequential(Compiled):
         Epochs of `fit` so far: with the seed, the parameters and the optimizer's state all that training depends on.
     stop_training : bool
         Set by a callback to end `fit` after the epoch, or after the step where a hook for batches sets it.
+    stop_evaluating, stop_predicting : bool
+        Set by a callback to end `evaluate` or `predict` after the batch.
     finished : bool
         Whether the last `fit` came to its end: False while it runs, and where an exception ended it.
     history : History or None
@@ -75,9 +77,12 @@ class Sequential(Compiled):
     history: callbacks_.History | None = None  # of this very object: copies begin without
 
     def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
-        self.stop_training, self.finished = False, True
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self.finished = True
         self._epochs_trained = 0
         self._resumed_at: int | None = None
+        self._step = 0  # of the epoch under way, in a hook of batches
+        self._within: tuple[int, dict[str, Any]] = 0, {}  # steps of an epoch, and its measures: to go on from in `fit`
         super().__init__(layers, name, **options)
 
     @property
@@ -94,17 +99,21 @@ class Sequential(Compiled):
         self._resumed_at = validation.integer("epoch", epoch)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed and
-        the number of epochs.
+        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed, the
+        number of epochs; and in a hook of batches how many steps the epoch has had, with the sums of its loss and
+        metrics.
         """
         optimizer, _ = self._compiled()
         state = {f"weights.{i}": array for i, array in enumerate(self.get_weights())}
         state |= {f"optimizer.{name}": array for name, array in optimizer.get_state().items()}
         numbers = {"seed": np.array(self.seed, np.uint64), "epochs_trained": np.array(self.epochs_trained)}
+        if self._step:
+            numbers["step"] = np.array(self._step)
+            state |= {f"measures.{name}": array for name, array in self._measures.get_state().items()}
         return state | numbers
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Go on from what `get_state` returned: the next `fit` with the next step, be it in the middle of an epoch.
 
         Raises
         ------
@@ -118,22 +127,28 @@ class Sequential(Compiled):
             raise ValueError(f"state has no {' and no '.join(missing)}, expected what get_state returned")
         seed, epochs = (int(np.asarray(given[name]).item()) for name in ("seed", "epochs_trained"))
         weights = [given[name] for name in (f"weights.{i}" for i in range(len(given))) if name in given]
+        done, measures = int(np.asarray(given.get("step", 0)).item()), _part_of(given, "measures.")
         before = self.get_weights()
         self.set_weights(weights)
         try:
+            if done:
+                self._set_measures(measures)
             optimizer.for_engine(self._parameters)  # so that the state of other parameters is refused
-            prefix = "optimizer."
-            optimizer.set_state({k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+            optimizer.set_state(_part_of(given, "optimizer."))
         except BaseException:
             self.set_weights(before)
             raise
-        self.epochs_trained = epochs
+        self.epochs_trained, self._within = epochs, (done, measures)
         if seed != self.seed:
             self.seed = seed
             if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
                 n_in = self._known_inputs()
                 self.lay_out_anew()
                 self.build(n_in)  # type: ignore[arg-type]
+
+    def _set_measures(self, state: Mapping[str, Any]) -> None:
+        outputs = np.zeros((1, self._n_outputs), self.dtype)
+        self._measures.set_state(state, np.zeros(1, np.int32) if self._compiled()[1].sparse else outputs, outputs)
 
     def fit(
         self,
@@ -217,8 +232,7 @@ class Sequential(Compiled):
         share = validation.number("validation_split", validation_split, low=0, high=1, open_high=True)
         steps = _optional_count("steps_per_epoch", steps_per_epoch)
         validates_after = _epochs_of("validation_freq", validation_freq)
-        observers = callbacks_.CallbackList(callbacks)
-        progress_bar = callbacks_.ProgressBar(verbose)
+        observers, progress_bar = callbacks_.CallbackList(callbacks), callbacks_.ProgressBar(verbose)
         if share and validation_data is not None:
             raise ValueError("validation_split and validation_data are both given, expected one of them")
         feed = self._feed(x, y, sample_weight, steps, epochs - initial_epoch, "steps_per_epoch")
@@ -240,9 +254,11 @@ class Sequential(Compiled):
         size = feed.step_size(size)
         n_threads = self._threads(size)
 
-        history = callbacks_.History()
-        for callback in (progress_bar, history):
-            observers.append(callback)
+        if verbose and observers.find(callbacks_.ProgressBar) is None:
+            observers.append(progress_bar)
+        history: callbacks_.History = observers.find(callbacks_.History) or callbacks_.History()
+        if history not in observers.callbacks:
+            observers.append(history)
         steps_known = steps or feed.steps(size)
         observers.set_params({"epochs": epochs, "steps": steps_known, "samples": feed.samples, "verbose": verbose})
         observers.set_model(self)
@@ -253,19 +269,34 @@ class Sequential(Compiled):
         try:
             observers.on_train_begin()
             begin = initial_epoch if self._resumed_at is None else self._resumed_at
+            if steps and isinstance(feed, Batches):  # which go on from epoch to epoch: to where they were
+                for _ in range(initial_epoch, begin):
+                    for _ in feed.pieces(size):
+                        pass
+            (done, measures), self._within = self._within, (0, {})
+            if steps_known is not None and done > steps_known:
+                raise ValueError(f"the state is of {done} steps of an epoch, which has {steps_known} now")
             for epoch in range(begin, epochs):
+                rate = optimizer.learning_rate if done else None
                 observers.on_epoch_begin(epoch)
+                if done and rate != optimizer.learning_rate:  # which was set for this epoch already
+                    optimizer.learning_rate = rate
                 if self.optimizer is not optimizer or self.loss is not loss:
                     raise ValueError(
                         "a callback compiled the model within fit, expected it to stay as it was; "
                         "optimizer.learning_rate may be set"
                     )
-                limit = self._limit(size, observers.wants_train_batches)
+                # Where training is to stop already, it does after one more step.
+                limit = self._limit(size, observers.wants_train_batches or self.stop_training)
                 seed = self.seed if shuffle and batch_size != "full" else None  # whose sum needs no order
                 self._need_build()  # where a callback has changed the layers
                 chunk = self._engine.chunk if self._engine.in_parts else None
-                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, chunk)
-                bad = self._epoch(pieces, observers, size, n_threads)
+                self._measures.reset()
+                if done:
+                    self._set_measures(measures)
+                pieces = feed.pieces(size, limit, steps, self._epochs_trained, seed, chunk, done)
+                bad = self._epoch(pieces, observers, size, n_threads, done)
+                done = self._step = 0
                 self._epochs_trained += 1
                 logs = self._measures.logs()
                 if bad >= 0 and not warned:
@@ -284,13 +315,16 @@ class Sequential(Compiled):
             optimizer.finalize_variable_values([self._parameters])
             self.finished = True
         finally:
+            self._step = 0
             observers.on_train_end(logs)
         return history
 
-    def _epoch(self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int) -> int:
-        """Train on the pieces of an epoch; returns the first step with a loss that is not finite, or -1."""
-        done, first, bad = 0, 0, -1
-        by_batch = observers.wants_train_batches
+    def _epoch(
+        self, pieces: Iterator[Piece], observers: callbacks_.CallbackList, batch: int, n_threads: int, done: int
+    ) -> int:
+        """Train on the pieces of an epoch that has `done` steps; returns the first whose loss is not finite, or -1."""
+        first, bad = 0, -1
+        by_batch, halt = observers.wants_train_batches, observers.wants_losses_not_finite
         reported = time.monotonic()
 
         def progress(step: int) -> None:
@@ -298,7 +332,6 @@ class Sequential(Compiled):
             reported = time.monotonic()
             observers.on_progress(done + step - first)
 
-        self._measures.reset()
         for piece in pieces:
             first = piece.first  # the engine counts from there
             if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
@@ -307,14 +340,19 @@ class Sequential(Compiled):
                 observers.on_train_batch_begin(done)
             if piece.batch != batch:  # of an iterable
                 batch, n_threads = piece.batch, self._threads(piece.batch)
-            first_bad = self._train(piece, progress, n_threads)
+            steps, first_bad = self._train(piece, progress, n_threads, halt and bad < 0)
             if first_bad >= 0 > bad:
                 bad = done + first_bad - first
-            done += piece.steps if piece.ends else 0
-            if by_batch and piece.ends:
-                observers.on_train_batch_end(done - 1, self._measures.logs())
-                if self.stop_training:
-                    break
+            if not piece.ends:  # of a step in parts, of which only the last updates the parameters
+                continue
+            self._step = done + steps
+            if by_batch or (halt and bad >= done):
+                observers.on_train_batch_end(self._step - 1, self._measures.logs())
+            if steps < piece.steps and not self.stop_training:  # halted, for callbacks that let it go on
+                self._train(piece._replace(first=first + steps, steps=piece.steps - steps), progress, n_threads)
+            done += piece.steps
+            if self.stop_training:
+                break
         return bad
 
     def evaluate(
@@ -367,17 +405,20 @@ class Sequential(Compiled):
         size = feed.step_size(batch_size)
         if steps is not None and isinstance(feed, Arrays):
             feed = feed.cut(slice(0, steps * size))
+        self.stop_evaluating = False
         observers.on_test_begin()
         self._measures.reset()
         # Of arrays the steps are cut off already; of batches they are counted by the feed.
         batch = 0
-        for piece in feed.pieces(size, self._limit(size, by_batch), chunk=1):
+        for piece in feed.pieces(size, self._limit(size, by_batch or self.stop_evaluating), chunk=1):
             if by_batch and piece.begins:
                 observers.on_test_batch_begin(batch)
             self._test(piece, self._threads(len(piece.x), passes=1))
             if by_batch and piece.ends:
                 observers.on_test_batch_end(batch, self._measures.logs())
             batch += piece.ends
+            if self.stop_evaluating and piece.ends:
+                break
         logs = self._measures.logs()
         observers.on_test_end(logs)
         return logs
@@ -423,9 +464,10 @@ class Sequential(Compiled):
         began, parts = time.monotonic(), []
         result = None if feed.samples is None else self._outputs_of(feed.samples)
         batch = done = 0
+        self.stop_predicting = False
         observers.on_predict_begin()
         # Without a size that somebody asked for, or is told of, a call takes as much as it can.
-        by_batch = observers.wants_predict_batches
+        by_batch = observers.wants_predict_batches or self.stop_predicting
         for piece in feed.pieces(size, size if by_batch or batch_size is not None else None, chunk=1):
             if by_batch and piece.begins:
                 observers.on_predict_batch_begin(batch)
@@ -439,8 +481,10 @@ class Sequential(Compiled):
             if by_batch and piece.ends:
                 observers.on_predict_batch_end(batch, {"outputs": outputs})
             batch += piece.ends
+            if self.stop_predicting and piece.ends:
+                break
         observers.on_predict_end()
-        result = np.concatenate(parts) if result is None else result
+        result = np.concatenate(parts) if result is None else result[:done]
         if verbose:
             print(f"{len(result)} samples - {callbacks_.format_seconds(time.monotonic() - began)}")
         return result
@@ -547,6 +591,11 @@ def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed
         raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
     x, y, w = (*data, None)[:3]
     return Arrays(x, y, w, checks, "validation_data ")
+
+
+def _part_of(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """What has names with this prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _nothing(value: Any, name: str, rows: int) -> None:
