@@ -62,7 +62,9 @@ class Layer:
         are not among the model's `parameters`; a `BatchNormalization` is then as in inference, in training too.  What
         an optimizer knows of other parameters is of no use then: compile the model again.
     index : int or None
-        Its place in the model that it is part of.
+        Its place in the model that it is part of; of several, in the last that was built.
+    models : WeakSet of Sequential
+        Those that it is part of: they train and use the same weights.
     n_in, n_out : int or None
         Inputs and outputs of one sample, once the model is built.
     dtype : numpy.dtype
@@ -102,6 +104,7 @@ class Layer:
         self._trainable = validation.choice("trainable", trainable, (True, False))
         self.first_shape = None if input_shape is None else _shape("input_shape", input_shape)
         self.index: int | None = None
+        self.models: weakref.WeakSet[Any] = weakref.WeakSet()
         self.dtype = np.dtype(np.float32)
         self._declared: list[Weight] = []
         self._unbind()
@@ -112,7 +115,6 @@ class Layer:
         self.n_out: int | None = None
         self._engine: Any = None  # of the model
         self._place = -1  # among its layers
-        self._owner: Any = None  # a weak reference to the model
         self._bound: dict[str, np.ndarray] = {}  # weights and gradients
         self._flat: tuple[np.ndarray, np.ndarray]  # the parameters and their gradients, each as one vector
         self._described: dict[str, Any] | None = None  # for an engine
@@ -128,6 +130,7 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._unbind()
+        self.models = weakref.WeakSet()
         vars(self).update(state)
 
     # ---- what an own layer overrides --------------------------------------------------------------------------------
@@ -307,9 +310,9 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         value = validation.choice("trainable", value, (True, False))
-        owner = self._owner and self._owner()
-        if owner is not None and value != self._trainable:
-            owner.lay_out_anew()
+        if value != self._trainable:
+            for model in self.models:
+                model.lay_out_anew()
         self._trainable = value
 
     # ---- what the model does with a layer ---------------------------------------------------------------------------
@@ -417,19 +420,23 @@ class Layer:
                 offset += weight.size
         vars(self).update(self._bound)
 
-    def enter(self, index: int) -> None:
+    def enter(self, model: Any, index: int) -> None:
         """Become part of a model, with the weights that there are; what it was called on before is no matter."""
-        if not self._keeps_weights:
+        if not (self._keeps_weights or self.models):
             self._unbind()
+        self.models.add(model)
         self.index = index
 
-    def join(self, owner: Any, engine: Any, place: int) -> None:
-        """Take a place in a model's engine."""
-        self._owner, self._engine, self._place = weakref.ref(owner), engine, place
+    def join(self, index: int, engine: Any, place: int) -> None:
+        """Take a place in a model's engine: one at a time has the memory of the weights."""
+        self.index, self._engine, self._place = index, engine, place
 
-    def leave(self) -> None:
+    def leave(self, model: Any) -> None:
         """Be no part of a model any more, but keep the weights."""
-        self.index = self._owner = self._engine = None
+        self.models.discard(model)
+        if self.models:
+            return
+        self.index = self._engine = None
         if not self.is_named:
             self.name = None
 
@@ -470,7 +477,7 @@ class Layer:
 
 _ATTRIBUTES = frozenset(dir(Layer()))  # names that no weight can have
 # What a copy of a layer does without.
-_BOUND = ("n_in", "n_out", "_engine", "_place", "_owner", "_bound", "_flat", "_described", "_calls")
+_BOUND = ("n_in", "n_out", "models", "_engine", "_place", "_bound", "_flat", "_described", "_calls")
 
 
 class Input(Layer):

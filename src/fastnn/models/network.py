@@ -32,7 +32,7 @@ class Network:
 
     def __init__(
         self,
-        layers: Iterable[Layer] = (),
+        layers: Iterable[Layer | Network] = (),
         name: str | None = None,
         *,
         seed: int | None = None,
@@ -58,39 +58,75 @@ class Network:
             self.add(layer)
         self._build_if_known()
 
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top.  A model that is built keeps its weights, and has to be compiled again.
+    def add(self, layer: Layer | Network) -> None:
+        """Put a layer on top, or all those of a model.  A model that is built keeps its weights, and has to be compiled
+        again.
+
+        A layer that is part of another model is shared: each trains and uses the same weights.
 
         Raises
         ------
         TypeError
             For anything that is no layer of fastnn.
         ValueError
-            For an `Input` that is not first, or a layer that is part of a model already.
+            For an `Input` that is not first, a layer that is in this model already or has the name of another, or one
+            of a model of another dtype.
+        RuntimeError
+            While a model that has the layer is at work.
         """
+        parts: list[Any] = [layer]
+        if isinstance(layer, Network):
+            is_first = not (self._input or self.layers)
+            parts = [*([layer._input] if layer._input and is_first else []), *layer.layers]
+        stack = list(self.layers)
+        for part in parts:
+            self._check_next(part, stack)
+            stack += [] if isinstance(part, Input) else [part]
+        for part in parts:
+            if isinstance(part, Input):
+                self._input = part
+            else:
+                self._put(part)
+        if isinstance(layer, Network) and not layer.trainable:
+            for part in layer.layers:
+                part.trainable = False
+
+    def _check_next(self, layer: Any, stack: list[Layer]) -> None:
+        """Raise where it cannot come behind these."""
         if not isinstance(layer, Layer):
             raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
         if not hasattr(layer, "index"):
             raise TypeError(f"layer is a {type(layer).__name__} whose __init__ has not called super().__init__()")
         if isinstance(layer, Input):
-            if self._input or self.layers:
+            if self._input or stack:
                 raise ValueError("layer is an Input, expected at the first place only")
-            self._input = layer
             return
-        if layer.index is not None:
-            raise ValueError(f"layer {layer.name!r} is part of a model already, expected a new one")
-        if isinstance(layer, Flatten) and not all(isinstance(other, Rescaling) for other in self.layers):
+        if isinstance(layer, Flatten) and not all(isinstance(other, Rescaling) for other in stack):
             raise ValueError("layer is a Flatten, expected at the first place, or behind a Rescaling")
-        taken = [other.name for other in self.layers]
-        if layer.name in taken:
+        if any(layer is other for other in stack):
+            raise ValueError(f"layer {layer.name!r} is part of this model already, expected another")
+        if layer.is_named and layer.name in [other.name for other in stack]:
             raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
-        kind = _snake_case(type(layer).__name__)
-        numbered = (f"{kind}_{n}" if n else kind for n in count())
+        for model in layer.models:
+            if model.dtype != self.dtype:
+                raise ValueError(
+                    f"layer {layer.name!r} is part of a model of dtype {model.dtype.name}, expected {self.dtype.name} "
+                    f"as this model has: Sequential(…, dtype={model.dtype.name!r}) shares it"
+                )
+
+    def _put(self, layer: Layer) -> None:
+        taken = [other.name for other in self.layers]
         self._change_stack()
+        for model in layer.models:
+            model.lay_out_anew()
         if layer.first_shape and not self.layers and not self._input:
             self._input = Input(layer.first_shape)
-        layer.name = layer.name or next(name for name in numbered if name not in taken)
-        layer.enter(len(taken))
+        if layer.name is None or layer.name in taken:
+            kind = _snake_case(type(layer).__name__)
+            numbered = (f"{kind}_{n}" if n else kind for n in count())
+            taken += [other.name for model in layer.models for other in model.layers]
+            layer.name = next(name for name in numbered if name not in taken)
+        layer.enter(self, len(self.layers))
         self.layers.append(layer)
 
     def pop(self) -> Layer:
@@ -106,7 +142,7 @@ class Network:
             raise ValueError("the model has no layers, expected at least one")
         self._change_stack()
         layer = self.layers.pop()
-        layer.leave()
+        layer.leave(self)
         return layer
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -177,6 +213,8 @@ class Network:
             raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
         if known not in (None, n_in):
             raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+        for other in {model for layer in self.layers for model in layer.models} - {self}:
+            other.lay_out_anew()  # the memory of shared weights is one model's at a time
         kernels = core(self.dtype)
         sizes = [n_in]
         for layer in self.layers:
@@ -202,9 +240,9 @@ class Network:
         self._batches = [
             (layer.name, n) for layer in self.layers if (n := getattr(layer, "batch_size", None)) is not None
         ]
-        for layer, place, given in zip(self.layers, places, bound, strict=True):
+        for index, (layer, place, given) in enumerate(zip(self.layers, places, bound, strict=True)):
             layer.bind(*given)
-            layer.join(self, self._engine, place)
+            layer.join(index, self._engine, place)
         self._after_build()
 
     def _check_batches(self, *sizes: int) -> None:

@@ -196,7 +196,7 @@ class Persistent(Network):
         Network.__init__(self, seed=state["seed"], dtype=state["dtype"])
         vars(self).update(state)
         for index, layer in enumerate(self.layers):
-            layer.index = index
+            layer.enter(self, index)
         if weights is not None:
             self.build(n_in)
             self.set_weights(weights)

@@ -15,7 +15,7 @@ from .. import plots, validation
 from ..layers import Dropout, Layer
 from .compiled import Compiled, _reported
 from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
-from .network import Options
+from .network import Network, Options
 
 __all__ = ["Sequential"]
 
@@ -28,9 +28,10 @@ class Sequential(Compiled):
 
     Parameters
     ----------
-    layers : iterable of Layer, optional
+    layers : iterable of Layer or Sequential, optional
         An `Input` first makes the model build at once, or where layers are added one by one as soon as it is compiled
-        or asked for its parameters; otherwise it is built on the first data.
+        or asked for its parameters; otherwise it is built on the first data.  Of a model, its layers are taken; they,
+        and others that are part of a model, are shared: each model trains and uses the same weights.
     name : str, optional
     seed : int from 0 to 2**64 - 1, optional
         What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any
@@ -76,7 +77,9 @@ class Sequential(Compiled):
 
     history: callbacks_.History | None = None  # of this very object: copies begin without
 
-    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, layers: Iterable[Layer | Network] = (), name: str | None = None, **options: Unpack[Options]
+    ) -> None:
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.finished = True
         self._epochs_trained = 0
@@ -312,7 +315,7 @@ class Sequential(Compiled):
                 observers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            optimizer.finalize_variable_values([self._parameters])
+            optimizer.finalize_variable_values([self.parameters])
             self.finished = True
         finally:
             self._step = 0
