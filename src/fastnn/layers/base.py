@@ -29,12 +29,19 @@ class Weight(NamedTuple):
         return math.prod(self.shape)
 
 
-class Options(TypedDict, total=False):
-    """Options of every layer, by keyword; `Layer` describes them."""
+class Named(TypedDict, total=False):
+    """Options of an `Input`."""
 
     name: str | None
     trainable: bool
     input_shape: tuple[int, ...] | None
+
+
+class Options(Named, total=False):
+    """Options of every layer, by keyword; `Layer` describes them."""
+
+    input_dim: int | None
+    dtype: str | None
 
 
 class Layer:
@@ -54,6 +61,10 @@ class Layer:
         Whether training changes its weights.
     input_shape : tuple of int, optional
         Of one sample: as the first layer of a model it then needs no `Input`.
+    input_dim : int, optional
+        The same as ``input_shape=(input_dim,)``.
+    dtype : {"float32", "float64"}, optional
+        That of the model, which a layer in a model has by default; called on arrays, float32.
 
     Attributes
     ----------
@@ -95,17 +106,27 @@ class Layer:
     _axes = 2
 
     def __init__(
-        self, name: str | None = None, trainable: bool = True, input_shape: tuple[int, ...] | None = None
+        self,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: tuple[int, ...] | None = None,
+        input_dim: int | None = None,
+        dtype: str | None = None,
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is {name!r}, expected a string")
         self.name = name
         self.is_named = name is not None  # by its maker, not by its model
         self._trainable = validation.choice("trainable", trainable, (True, False))
+        if input_dim is not None:
+            if input_shape is not None:
+                raise ValueError("input_shape and input_dim are both given, expected one of them")
+            input_shape = (validation.integer("input_dim", input_dim, low=1),)
         self.first_shape = None if input_shape is None else _shape("input_shape", input_shape)
         self.index: int | None = None
         self.models: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.dtype = np.dtype(np.float32)
+        self.given_dtype = None if dtype is None else validation.real_dtype("dtype", dtype)
+        self.dtype = np.dtype(np.float32) if self.given_dtype is None else self.given_dtype
         self._declared: list[Weight] = []
         self._unbind()
 
@@ -291,6 +312,18 @@ class Layer:
     def non_trainable_weights(self) -> list[np.ndarray]:
         """The others, as moving averages are."""
         return self.weights[len(self.trainable_weights) :]
+
+    # Keras's names of the same, where there are no others.
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[float]:
+        """What the regularizers of the weights add to the cost: nothing where the layer is frozen."""
+        trained = self._declared[: len(self.trainable_weights)]
+        regularizers_ = {w.name: getattr(self, f"{w.name}_regularizer", None) for w in trained}
+        return [penalty(getattr(self, name)) for name, penalty in regularizers_.items() if penalty is not None]
 
     @property
     def weight_names(self) -> list[str]:
@@ -487,14 +520,36 @@ class Input(Layer):
     ----------
     shape : tuple of int
         ``(features,)``, or more axes where a `Flatten` follows.
+    batch_size : int, optional
+        Keras's; batches may be of any size all the same.
+    dtype : optional
+        Keras's: that of the data, which are converted to the model's.
+    batch_shape : tuple of int or None, optional
+        ``(batch_size, *shape)`` instead of both.
     name : str, optional
     """
 
     _kind = None
 
-    def __init__(self, shape: tuple[int, ...], **options: Unpack[Options]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        batch_shape: tuple[int | None, ...] | None = None,
+        **options: Unpack[Named],
+    ) -> None:
+        given: Any = options.pop("input_shape", None) if shape is None else shape
+        if batch_shape is not None:
+            if given is not None:
+                raise ValueError(f"shape is {given!r} and batch_shape is {batch_shape!r}, expected one of them")
+            batch_size, *given = batch_shape
+        if batch_size is not None:
+            validation.integer("batch_size", batch_size, low=1)
+        if dtype is not None and np.dtype(dtype).kind not in "fiub":
+            raise ValueError(f"dtype is {dtype!r}, expected that of numbers")
         super().__init__(**options)
-        self.shape = _shape("shape", shape)
+        self.shape = _shape("shape", given)
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": list(self.shape), **super().get_config()}

@@ -105,7 +105,7 @@ class Metric:
             Keras's, of no effect here.
         """
         shape = shape if isinstance(shape, (tuple, list)) else (shape,)
-        values = initializers.get(initializer or "zeros")(tuple(shape))
+        values = initializers.get("zeros" if initializer is None else initializer)(tuple(shape))
         self.variables.append(np.array(values, dtype or np.float64).view(Variable))
         return self.variables[-1]
 

@@ -107,6 +107,10 @@ class Network:
             raise ValueError(f"layer {layer.name!r} is part of this model already, expected another")
         if layer.is_named and layer.name in [other.name for other in stack]:
             raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
+        if layer.given_dtype is not None and layer.given_dtype != self.dtype:
+            raise ValueError(
+                f"layer has the dtype {layer.given_dtype.name}, expected {self.dtype.name} as the model has"
+            )
         for model in layer.models:
             if model.dtype != self.dtype:
                 raise ValueError(
@@ -196,23 +200,26 @@ class Network:
         """Before a layer comes or goes."""
         self.lay_out_anew()
 
-    def build(self, n_in: int | tuple[int | None, ...]) -> None:
-        """Make and initialise the parameters, for `n_in` input features, or Keras's ``(None, features)``.
+    def build(self, input_shape: int | tuple[int | None, ...]) -> None:
+        """Make and initialise the parameters, for so many input features, or Keras's ``(None, features)``; a model that
+        is built for so many stays as it is.
 
         Raises
         ------
         ValueError
-            For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
-            not fit the last layer.
+            For a model that has no layers, another number than it is built for or its `Input` says, or a loss or metric
+            that does not fit the last layer.
         """
-        if isinstance(n_in, (tuple, list)):
-            n_in = math.prod(validation.integer(f"n_in[{i}]", n, low=1) for i, n in enumerate(n_in) if i)
-        n_in = validation.integer("n_in", n_in, low=1)
+        if isinstance(input_shape, (tuple, list)):
+            sizes = [validation.integer(f"input_shape[{i}]", n, low=1) for i, n in enumerate(input_shape) if i]
+            input_shape = math.prod(sizes)
+        n_in = validation.integer("input_shape", input_shape, low=1)
         known = self._known_inputs()
-        if self._engine is not None:
-            raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
         if known not in (None, n_in):
-            raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+            what = "the model is built for" if self._engine is not None else "the model's Input says"
+            raise ValueError(f"input_shape has {n_in} features, expected {known} as {what}")
+        if self._engine is not None:
+            return
         for other in {model for layer in self.layers for model in layer.models} - {self}:
             other.lay_out_anew()  # the memory of shared weights is one model's at a time
         kernels = core(self.dtype)
@@ -376,6 +383,22 @@ class Network:
             return self.weights
         return [array for layer in self.layers for array in layer.non_trainable_weights]
 
+    # Keras's names of the same, where there are no others.
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[float]:
+        """What the regularizers of the layers' weights add to the cost."""
+        self._need_build()
+        return [penalty for layer in self.layers for penalty in layer.losses] if self._trainable else []
+
+    @property
+    def built(self) -> bool:
+        """Whether there are weights, or are as soon as somebody asks for them."""
+        return self._engine is not None or (bool(self.layers) and self._known_inputs() is not None)
+
     @property
     def input_shape(self) -> tuple[int | None, ...]:
         """(None, …): that of x, for any number of samples."""
@@ -388,33 +411,55 @@ class Network:
         self._need_build()
         return (None, self._n_outputs)
 
-    def summary(self) -> None:
-        """Print the layers, their shapes and their numbers of parameters."""
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers, their shapes and their numbers of parameters.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            How wide the rules are at least.
+        positions, expand_nested
+            Keras's, of no effect: columns are as wide as they need to be, and there is nothing nested.
+        print_fn : callable, optional
+            Given the whole text, instead of `print`.
+        show_trainable : bool
+            Tell for each layer whether it is trained.
+        """
         self._build_if_known()
         built = self._engine is not None
-        rows = [("Layer", "Activation", "Output shape", "Parameters")]
+        rows = [["Layer", "Activation", "Output shape", *(["Trainable"] if show_trainable else []), "Parameters"]]
         known = self._known_inputs()
         for layer in self.layers:
             known = layer.n_out or layer.known_outputs(known)
+            trained = "yes" if self._trainable and layer.trainable else "no"
             rows.append(
-                (
+                [
                     f"{layer.name} ({type(layer).__name__})",
                     layer.activation.name if isinstance(layer, (Dense, Activation)) else "",
                     f"(None, {known or '?'})",
+                    *([trained] if show_trainable else []),
                     f"{layer.count_params():,}" if built else "not built",
-                )
+                ]
             )
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        *widths, last = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1].rjust(last)])
             for row in rows
         ]
-        rule = "─" * max(map(len, lines))
-        print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
+        rule = "─" * max(line_length or 0, *map(len, lines))
+        text = [f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule]
         if built:
-            total, trained = self.count_params(), self._parameters.size
-            for what, size in (("Total", total), ("Trainable", trained), ("Non-trainable", total - trained)):
-                print(f"{what} params: {size:,} ({size * self.dtype.itemsize / 1024:,.2f} KiB)")
+            total, n_trained = self.count_params(), self._parameters.size
+            for what, size in (("Total", total), ("Trainable", n_trained), ("Non-trainable", total - n_trained)):
+                text.append(f"{what} params: {size:,} ({size * self.dtype.itemsize / 1024:,.2f} KiB)")
+        (print_fn or print)("\n".join(text))
 
     def predict(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), in the model's dtype."""
