@@ -15,6 +15,7 @@ from .. import activations, threads, utils, validation
 from ..kernels import core
 from ..layers import Activation, Dense, Flatten, Input, Layer, Rescaling
 from ..layers.base import assign
+from . import summary
 
 T = TypeVar("T")
 
@@ -433,33 +434,7 @@ class Network:
             Tell for each layer whether it is trained.
         """
         self._build_if_known()
-        built = self._engine is not None
-        rows = [["Layer", "Activation", "Output shape", *(["Trainable"] if show_trainable else []), "Parameters"]]
-        known = self._known_inputs()
-        for layer in self.layers:
-            known = layer.n_out or layer.known_outputs(known)
-            trained = "yes" if self._trainable and layer.trainable else "no"
-            rows.append(
-                [
-                    f"{layer.name} ({type(layer).__name__})",
-                    layer.activation.name if isinstance(layer, (Dense, Activation)) else "",
-                    f"(None, {known or '?'})",
-                    *([trained] if show_trainable else []),
-                    f"{layer.count_params():,}" if built else "not built",
-                ]
-            )
-        *widths, last = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1].rjust(last)])
-            for row in rows
-        ]
-        rule = "─" * max(line_length or 0, *map(len, lines))
-        text = [f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule]
-        if built:
-            total, n_trained = self.count_params(), self._parameters.size
-            for what, size in (("Total", total), ("Trainable", n_trained), ("Non-trainable", total - n_trained)):
-                text.append(f"{what} params: {size:,} ({size * self.dtype.itemsize / 1024:,.2f} KiB)")
-        (print_fn or print)("\n".join(text))
+        (print_fn or print)(summary.text(self, line_length or 0, show_trainable))
 
     def predict(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), in the model's dtype."""
