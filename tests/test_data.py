@@ -608,6 +608,10 @@ def test_batches_without_progress_report_it(monkeypatch: pytest.MonkeyPatch) -> 
     steps: list[int] = []
     make().fit(batches(), epochs=2, verbose=0, callbacks=callbacks.LambdaCallback(on_progress=steps.append))
     assert steps == [1, 2, 3, 4, 5] * 2
+    model = make()
+    calls_back = callbacks.LambdaCallback(on_progress=lambda step: model.evaluate(X, Y))  # which forgets the losses
+    with pytest.raises(RuntimeError, match="the model is at work"):
+        model.fit(batches(), verbose=0, callbacks=calls_back)
 
 
 # ---- parts of passes -------------------------------------------------------------------------------------------------

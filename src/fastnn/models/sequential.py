@@ -332,10 +332,13 @@ class Sequential(Compiled):
             reported = time.monotonic()
             observers.on_progress(done + step - first)
 
+        def progress_between(_: Any) -> None:
+            progress(first)
+
         for piece in pieces:
             first = piece.first  # the engine counts from there
             if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
-                progress(first)
+                self._work(progress_between)  # which refuses calls back, as within the engine
             if by_batch and piece.begins:
                 observers.on_train_batch_begin(done)
             if piece.batch != batch:  # of an iterable
