@@ -6,6 +6,7 @@ import itertools
 import mmap
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,28 @@ def test_ctrl_c_in_a_part_of_a_step_leaves_whole_steps(
         model.fit(file, y, callbacks=each, **how)
         twin.fit(MANY_X, y, **how)
         assert same(model, twin)
+
+
+def test_other_threads_wait_for_the_whole_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    model, twin = make_in_parts(optimizer="adam"), make_in_parts(optimizer="adam")
+    others: list[threading.Thread] = []
+    take = feeds.Arrays.take
+
+    def with_others(self: Any, rows: Any) -> Any:  # between two parts
+        others.append(threading.Thread(target=model.value_and_gradient, args=(MANY_X[:9], MANY_Y[:9])))
+        others[-1].start()
+        others[-1].join(0.02)
+        return take(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feeds.Arrays, "take", with_others)
+        model.fit(mapped(tmp_path, "x", MANY_X), MANY_Y, "full", verbose=0)
+    for other in others:
+        other.join()
+    assert len(others) > 2
+    twin.fit(MANY_X, MANY_Y, "full", verbose=0)
+    assert same(model, twin)
 
 
 def test_a_layer_that_needs_the_whole_step_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
