@@ -183,8 +183,8 @@ class Sequential(Compiled):
             None where x is an iterable.
         batch_size : int or "full", optional
             Samples of an update, 32 by default; the last batch of an epoch may be shorter.  "full" is batch gradient
-            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them.
-            Nothing where x is an iterable.
+            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them
+            unless a layer needs them all at once.  Nothing where x is an iterable.
         epochs : int
             The epoch to stop before, counted from `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
