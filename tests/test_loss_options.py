@@ -275,7 +275,8 @@ def test_fit_ignores_them_too(batch_size: int) -> None:
     np.testing.assert_allclose(after, model.parameters, rtol=1e-9)
 
 
-def test_steps_of_ignored_samples_alone_do_not_count_in_the_mean(tmp_path: Path) -> None:
+@pytest.mark.parametrize("regularizer", [None, "l2"])
+def test_steps_of_ignored_samples_alone_do_not_count_in_the_mean(regularizer: str | None, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((40, 4)), rng.integers(0, 3, 40)
     y[8:24] = 9
@@ -285,7 +286,8 @@ def test_steps_of_ignored_samples_alone_do_not_count_in_the_mean(tmp_path: Path)
     each = LambdaCallback(on_train_batch_end=lambda batch, logs: None, on_test_batch_end=lambda batch, logs: None)
     logs, evaluated = [], []
     for source, callbacks in (((x, y), None), ((x, y), each), ((batches,), None), ((mapped, y), each)):
-        model = Sequential([layers.Input((4,)), layers.Dense(3, activation="softmax")], seed=0)
+        last = layers.Dense(3, activation="softmax", kernel_regularizer=regularizer)
+        model = Sequential([layers.Input((4,)), last], seed=0)
         model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=9))
         how = {"batch_size": 4, "callbacks": callbacks}
         logs.append(model.fit(*source, shuffle=False, verbose=0, **how).history["loss"][0])
@@ -293,8 +295,9 @@ def test_steps_of_ignored_samples_alone_do_not_count_in_the_mean(tmp_path: Path)
     np.testing.assert_allclose(logs, logs[0], rtol=1e-12)
     np.testing.assert_allclose(evaluated, evaluated[0], rtol=1e-12)
     model.reset_metrics()
-    assert model.train_on_batch(x[8:12], y[8:12]) == 0
-    assert model.value_and_gradient(x[8:12], y[8:12])[0] == 0
+    penalty = 0.01 * (model.layers[0].kernel ** 2).sum() if regularizer else 0
+    assert model.value_and_gradient(x[8:12], y[8:12])[0] == pytest.approx(penalty)
+    assert model.train_on_batch(x[8:12], y[8:12]) == pytest.approx(penalty)
 
 
 # ---- options ---------------------------------------------------------------------------------------------------------
