@@ -263,3 +263,43 @@ def test_a_tie_goes_to_the_first_output_and_half_to_the_negative() -> None:
 def test_what_is_no_metric(arguments: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         metrics.get(*arguments)
+
+
+def test_a_metric_of_keras_s_style() -> None:
+    class MeanSquare(metrics.Metric):
+        def __init__(self, name: str = "mean_square", **kwargs: Any) -> None:
+            super().__init__(name=name, **kwargs)
+            self.total = self.add_weight(name="total", initializer="zeros")
+            self.count = self.add_variable(shape=(), initializer=fastnn.initializers.Ones(), name="count")
+            self.columns = self.add_weight(shape=(2,), dtype="int32")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.total.assign_add(np.sum((y_true - y_pred) ** 2))
+            self.count.assign(self.count + len(y_true))
+            self.columns.assign_sub([1, 2])
+
+        def result(self) -> Any:
+            return self.total / self.count
+
+    metric = MeanSquare()
+    assert metric.count == 1
+    assert metric.columns.dtype == np.int32
+    metric.reset_state()
+    assert metric(np.ones((3, 1)), np.zeros((3, 1))) == 1
+    assert list(metric.columns) == [-1, -2]
+    metric.total += 2
+    assert metric.total is metric.variables[0]
+    assert type(metric.total / 2) is np.float64
+    metric.total.assign(5)
+    assert metric.result() == 5 / 3
+    model = Sequential([Input((6,)), Dense(1)], seed=0)
+    model.compile("sgd", "mse", metrics=[metric, "mse"])
+    for own in (model, copy.deepcopy(model)):
+        logs = own.evaluate(X, ONE, return_dict=True)
+        assert type(logs["mean_square"]) is float
+        np.testing.assert_allclose(logs["mean_square"], logs["mse"], rtol=1e-6)
+
+
+def test_losses_functions_are_there_under_keras_s_names() -> None:
+    assert metrics.mean_squared_error is losses.mean_squared_error
+    assert metrics.get(metrics.mean_absolute_error).name == "mean_absolute_error"

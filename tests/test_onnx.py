@@ -82,6 +82,7 @@ def test_dense(tmp_path: Path, dtype: str) -> None:
         lambda: layers.ReLU(6.0),
         lambda: layers.ReLU(3.0, 0.25, 0.5),
         layers.Softmax,
+        layers.Identity,
         layers.BatchNormalization,
         lambda: layers.BatchNormalization(scale=False, epsilon=0.1),
         lambda: layers.BatchNormalization(center=False),
@@ -120,6 +121,7 @@ def test_all_layers_trained(tmp_path: Path, dtype: str) -> None:
         layers.ReLU(),
         layers.Dense(4),
         layers.ELU(),
+        layers.Identity(),
         layers.Softmax(),
     ]
     assert {type(layer) for layer in stack} == {layers.Layer, layers.Input} ^ set(KINDS)

@@ -29,7 +29,7 @@ def test_python_runs_and_prints_what_it_says(code: str, tmp_path: Path) -> None:
 
 
 def test_there_is_python() -> None:
-    assert (len(blocks(README)), len(blocks(LAYERS))) == (1, 2)
+    assert (len(blocks(README)), len(blocks(LAYERS))) == (1, 3)
 
 
 @pytest.mark.parametrize("page", [README, LAYERS], ids=lambda page: page.name)

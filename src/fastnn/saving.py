@@ -1,6 +1,6 @@
 """Saving, under Keras's names: what `models` and `utils` have of it."""
 
-from .models import load_model
+from .models import load_model, save_model
 from .utils import (
     CustomObjectScope,
     custom_object_scope,
@@ -18,4 +18,5 @@ __all__ = [
     "get_registered_object",
     "load_model",
     "register_keras_serializable",
+    "save_model",
 ]

@@ -9,7 +9,7 @@ from ..serialization import serialize
 from .base import Input, Layer
 from .dense import Dense
 from .normalization import BatchNormalization, LayerNormalization, Normalization
-from .unweighted import ELU, Activation, Dropout, Flatten, LeakyReLU, ReLU, Rescaling, Softmax
+from .unweighted import ELU, Activation, Dropout, Flatten, Identity, LeakyReLU, ReLU, Rescaling, Softmax
 
 __all__ = [
     "ELU",
@@ -18,7 +18,9 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "Identity",
     "Input",
+    "InputLayer",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -39,6 +41,7 @@ _CLASSES: dict[str, type[Layer]] = {
         Dense,
         Dropout,
         Flatten,
+        Identity,
         Input,
         LayerNormalization,
         LeakyReLU,
@@ -48,6 +51,8 @@ _CLASSES: dict[str, type[Layer]] = {
         Softmax,
     )
 }
+
+InputLayer = Input  # Keras's name of the layer that its `Input` makes
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
@@ -60,3 +65,12 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Layer]] |
     """
     with serialization.custom_object_scope(custom_objects):
         return serialization.deserialize("layer", config, Layer, _CLASSES)
+
+
+def __getattr__(name: str) -> Any:
+    if name[:1].isupper():
+        raise AttributeError(
+            f"module {__name__!r} has no layer {name}, expected one of {', '.join(_CLASSES)}; "
+            "one of your own is a subclass of layers.Layer with forward and backward in NumPy"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

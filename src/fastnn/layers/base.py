@@ -29,12 +29,19 @@ class Weight(NamedTuple):
         return math.prod(self.shape)
 
 
-class Options(TypedDict, total=False):
-    """Options of every layer, by keyword; `Layer` describes them."""
+class Named(TypedDict, total=False):
+    """Options of an `Input`."""
 
     name: str | None
     trainable: bool
     input_shape: tuple[int, ...] | None
+
+
+class Options(Named, total=False):
+    """Options of every layer, by keyword; `Layer` describes them."""
+
+    input_dim: int | None
+    dtype: str | None
 
 
 class Layer:
@@ -54,6 +61,10 @@ class Layer:
         Whether training changes its weights.
     input_shape : tuple of int, optional
         Of one sample: as the first layer of a model it then needs no `Input`.
+    input_dim : int, optional
+        The same as ``input_shape=(input_dim,)``.
+    dtype : {"float32", "float64"}, optional
+        That of the model, which a layer in a model has by default; called on arrays, float32.
 
     Attributes
     ----------
@@ -62,7 +73,9 @@ class Layer:
         are not among the model's `parameters`; a `BatchNormalization` is then as in inference, in training too.  What
         an optimizer knows of other parameters is of no use then: compile the model again.
     index : int or None
-        Its place in the model that it is part of.
+        Its place in the model that it is part of; of several, in the last that was built.
+    models : WeakSet of Sequential
+        Those that it is part of: they train and use the same weights.
     n_in, n_out : int or None
         Inputs and outputs of one sample, once the model is built.
     dtype : numpy.dtype
@@ -93,16 +106,27 @@ class Layer:
     _axes = 2
 
     def __init__(
-        self, name: str | None = None, trainable: bool = True, input_shape: tuple[int, ...] | None = None
+        self,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: tuple[int, ...] | None = None,
+        input_dim: int | None = None,
+        dtype: str | None = None,
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is {name!r}, expected a string")
         self.name = name
         self.is_named = name is not None  # by its maker, not by its model
         self._trainable = validation.choice("trainable", trainable, (True, False))
+        if input_dim is not None:
+            if input_shape is not None:
+                raise ValueError("input_shape and input_dim are both given, expected one of them")
+            input_shape = (validation.integer("input_dim", input_dim, low=1),)
         self.first_shape = None if input_shape is None else _shape("input_shape", input_shape)
         self.index: int | None = None
-        self.dtype = np.dtype(np.float32)
+        self.models: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.given_dtype = None if dtype is None else validation.real_dtype("dtype", dtype)
+        self.dtype = np.dtype(np.float32) if self.given_dtype is None else self.given_dtype
         self._declared: list[Weight] = []
         self._unbind()
 
@@ -112,7 +136,6 @@ class Layer:
         self.n_out: int | None = None
         self._engine: Any = None  # of the model
         self._place = -1  # among its layers
-        self._owner: Any = None  # a weak reference to the model
         self._bound: dict[str, np.ndarray] = {}  # weights and gradients
         self._flat: tuple[np.ndarray, np.ndarray]  # the parameters and their gradients, each as one vector
         self._described: dict[str, Any] | None = None  # for an engine
@@ -128,6 +151,7 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._unbind()
+        self.models = weakref.WeakSet()
         vars(self).update(state)
 
     # ---- what an own layer overrides --------------------------------------------------------------------------------
@@ -289,6 +313,18 @@ class Layer:
         """The others, as moving averages are."""
         return self.weights[len(self.trainable_weights) :]
 
+    # Keras's names of the same, where there are no others.
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[float]:
+        """What the regularizers of the weights add to the cost: nothing where the layer is frozen."""
+        trained = self._declared[: len(self.trainable_weights)]
+        regularizers_ = {w.name: getattr(self, f"{w.name}_regularizer", None) for w in trained}
+        return [penalty(getattr(self, name)) for name, penalty in regularizers_.items() if penalty is not None]
+
     @property
     def weight_names(self) -> list[str]:
         """Names of `weights`."""
@@ -307,9 +343,9 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         value = validation.choice("trainable", value, (True, False))
-        owner = self._owner and self._owner()
-        if owner is not None and value != self._trainable:
-            owner.lay_out_anew()
+        if value != self._trainable:
+            for model in self.models:
+                model.lay_out_anew()
         self._trainable = value
 
     # ---- what the model does with a layer ---------------------------------------------------------------------------
@@ -417,19 +453,23 @@ class Layer:
                 offset += weight.size
         vars(self).update(self._bound)
 
-    def enter(self, index: int) -> None:
+    def enter(self, model: Any, index: int) -> None:
         """Become part of a model, with the weights that there are; what it was called on before is no matter."""
-        if not self._keeps_weights:
+        if not (self._keeps_weights or self.models):
             self._unbind()
+        self.models.add(model)
         self.index = index
 
-    def join(self, owner: Any, engine: Any, place: int) -> None:
-        """Take a place in a model's engine."""
-        self._owner, self._engine, self._place = weakref.ref(owner), engine, place
+    def join(self, index: int, engine: Any, place: int) -> None:
+        """Take a place in a model's engine: one at a time has the memory of the weights."""
+        self.index, self._engine, self._place = index, engine, place
 
-    def leave(self) -> None:
+    def leave(self, model: Any) -> None:
         """Be no part of a model any more, but keep the weights."""
-        self.index = self._owner = self._engine = None
+        self.models.discard(model)
+        if self.models:
+            return
+        self.index = self._engine = None
         if not self.is_named:
             self.name = None
 
@@ -470,7 +510,7 @@ class Layer:
 
 _ATTRIBUTES = frozenset(dir(Layer()))  # names that no weight can have
 # What a copy of a layer does without.
-_BOUND = ("n_in", "n_out", "_engine", "_place", "_owner", "_bound", "_flat", "_described", "_calls")
+_BOUND = ("n_in", "n_out", "models", "_engine", "_place", "_bound", "_flat", "_described", "_calls")
 
 
 class Input(Layer):
@@ -480,14 +520,36 @@ class Input(Layer):
     ----------
     shape : tuple of int
         ``(features,)``, or more axes where a `Flatten` follows.
+    batch_size : int, optional
+        Keras's; batches may be of any size all the same.
+    dtype : optional
+        Keras's: that of the data, which are converted to the model's.
+    batch_shape : tuple of int or None, optional
+        ``(batch_size, *shape)`` instead of both.
     name : str, optional
     """
 
     _kind = None
 
-    def __init__(self, shape: tuple[int, ...], **options: Unpack[Options]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        batch_shape: tuple[int | None, ...] | None = None,
+        **options: Unpack[Named],
+    ) -> None:
+        given: Any = options.pop("input_shape", None) if shape is None else shape
+        if batch_shape is not None:
+            if given is not None:
+                raise ValueError(f"shape is {given!r} and batch_shape is {batch_shape!r}, expected one of them")
+            batch_size, *given = batch_shape
+        if batch_size is not None:
+            validation.integer("batch_size", batch_size, low=1)
+        if dtype is not None and np.dtype(dtype).kind not in "fiub":
+            raise ValueError(f"dtype is {dtype!r}, expected that of numbers")
         super().__init__(**options)
-        self.shape = _shape("shape", shape)
+        self.shape = _shape("shape", given)
 
     def get_config(self) -> dict[str, Any]:
         return {"shape": list(self.shape), **super().get_config()}

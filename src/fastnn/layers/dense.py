@@ -21,11 +21,12 @@ class Dense(Layer):
         f; linear by default.
     use_bias : bool
         Whether there is a b (out,).
-    kernel_initializer, bias_initializer : str or Initializer
+    kernel_initializer, bias_initializer : str or Initializer, optional
+        None is "glorot_uniform", as in Keras.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         Penalties that add to the cost, as `fit`, `evaluate` and `value_and_gradient` report it, and to its gradient.
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
 
     Attributes
     ----------
@@ -53,8 +54,8 @@ class Dense(Layer):
         units: int,
         activation: str | activations.Activation | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-        bias_initializer: str | initializers.Initializer = "zeros",
+        kernel_initializer: str | initializers.Initializer | None = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer | None = "zeros",
         kernel_regularizer: str | regularizers.Regularizer | None = None,
         bias_regularizer: str | regularizers.Regularizer | None = None,
         **options: Unpack[Options],
@@ -63,8 +64,10 @@ class Dense(Layer):
         self.units = validation.integer("units", units, low=1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_initializer = initializers.get(
+            "glorot_uniform" if kernel_initializer is None else kernel_initializer
+        )
+        self.bias_initializer = initializers.get("glorot_uniform" if bias_initializer is None else bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
 

@@ -88,7 +88,7 @@ class BatchNormalization(_Affine):
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class LayerNormalization(_Affine):
     beta_initializer, gamma_initializer : str or Initializer
     beta_regularizer, gamma_regularizer : str or Regularizer, optional
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
 
     Attributes
     ----------
@@ -218,13 +218,13 @@ class Normalization(Layer):
     invert : bool
         x·√variance + mean instead.
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
 
     Attributes
     ----------
     mean, variance : ndarray (in,)
         0 and 1 until `adapt`.  What is written into them holds from the next call on: of the model, of a function from
-        `predictor`, of the layer.
+        `predictor`, of the layer.  Before the layer is built they are what was given or found, and read-only.
 
     Examples
     --------
@@ -262,6 +262,12 @@ class Normalization(Layer):
                 validation.number_or_vector("variance", variance, low=0),
             )
         self.invert = bool(invert)
+        self._show_found()
+
+    def _show_found(self) -> None:
+        if self._found is not None:
+            self.mean, self.variance = (np.array(v, self.dtype) for v in self._found)
+            self.mean.flags.writeable = self.variance.flags.writeable = False  # for they are not what is computed with
 
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data, in float64; where the layer is built, it has them at once.
@@ -283,6 +289,8 @@ class Normalization(Layer):
         self._found = mean, variance
         if self.n_in is not None:
             self.mean[...], self.variance[...] = mean, variance
+        else:
+            self._show_found()
 
     def build(self, n_in: int) -> int:
         mean, variance = self._found or (np.zeros(()), np.ones(()))

@@ -20,7 +20,7 @@ class Activation(Layer):
     ----------
     activation : str or Activation
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     _kind = "identity"
@@ -39,6 +39,22 @@ class Activation(Layer):
         return {"activation": activations.serialize(self.activation), **super().get_config()}
 
 
+class Identity(Activation):
+    """x as it is.
+
+    Parameters
+    ----------
+    **options
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
+    """
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(activations.linear, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        return Layer.get_config(self)
+
+
 class ReLU(Activation):
     """x where x > threshold, max_value at most; negative_slope·(x - threshold) elsewhere.
 
@@ -49,7 +65,7 @@ class ReLU(Activation):
     negative_slope : float, at least 0
     threshold : float, at least 0
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     def __init__(
@@ -72,7 +88,7 @@ class LeakyReLU(Activation):
     ----------
     negative_slope : float, at least 0
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[Options]) -> None:
@@ -89,7 +105,7 @@ class ELU(Activation):
     ----------
     alpha : float, at least 0
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
@@ -107,7 +123,7 @@ class Softmax(Activation):
     axis : int or list of int
         -1, the outputs.  Called on arrays the layer takes any of theirs, in a model none but that.
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     def __init__(self, axis: int | list[int] = -1, **options: Unpack[Options]) -> None:
@@ -134,7 +150,7 @@ class Dropout(Layer):
     seed : int, optional
         The model's by default.
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
 
     References
     ----------
@@ -190,7 +206,7 @@ class Flatten(Layer):
     Parameters
     ----------
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     _kind = None
@@ -209,7 +225,7 @@ class Rescaling(Layer):
     scale : float or array_like (in,)
     offset : float or array_like (in,)
     **options
-        name, trainable, input_shape: see `Layer`.
+        name, trainable, input_shape, input_dim, dtype: see `Layer`.
     """
 
     _kind = "affine"

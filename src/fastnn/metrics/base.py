@@ -8,7 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from .. import serialization, validation
+from .. import initializers, serialization, validation
+
+
+class Variable(np.ndarray):
+    """An array that a metric adds up in; it must stay this very array, and is written by ``+=``, ``[...] =`` or, as in
+    Keras, `assign`.
+    """
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        # What is computed from it is a plain array; what is computed into it stays what it is.
+        if array is self:
+            return self
+        return array[()] if return_scalar else np.asarray(array)
+
+    def assign(self, value: Any) -> Variable:
+        """Write a value, or an array of this shape."""
+        self[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add a value, or an array of this shape."""
+        self += value
+        return self
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract a value, or an array of this shape."""
+        self -= value
+        return self
 
 
 class Metric:
@@ -25,7 +52,7 @@ class Metric:
 
     Attributes
     ----------
-    variables : list of ndarray
+    variables : list of Variable
         What `add_variable` returned, which `reset_state` sets to 0.
     direction : {"up", "down", None}
         Which way is better, for callbacks that monitor it; None where that is not known.
@@ -53,15 +80,36 @@ class Metric:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
-        self.variables: list[np.ndarray] = []
+        self.variables: list[Variable] = []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
-    def add_variable(self, shape: int | tuple[int, ...] = ()) -> np.ndarray:
-        """An array of zeros, float64, to add up in; it must stay this very array."""
-        self.variables.append(np.zeros(shape))
+    def add_variable(
+        self,
+        shape: int | tuple[int, ...] = (),
+        initializer: str | initializers.Initializer | None = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """An array to add up in; it must stay this very array.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+        initializer : str or Initializer, optional
+            Of its first values; `reset_state` sets it to 0 all the same, as in Keras.
+        dtype : optional
+            float64 by default.
+        name : str, optional
+            Keras's, of no effect here.
+        """
+        shape = shape if isinstance(shape, (tuple, list)) else (shape,)
+        values = initializers.get("zeros" if initializer is None else initializer)(tuple(shape))
+        self.variables.append(np.array(values, dtype or np.float64).view(Variable))
         return self.variables[-1]
+
+    add_weight = add_variable  # Keras has both
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add samples.
@@ -217,4 +265,4 @@ def weights(sample_weight: Any, rows: int) -> np.ndarray:
 
 def scalar(values: np.ndarray) -> Any:
     """A float, where there is one value alone."""
-    return float(values.reshape(())) if values.size == 1 else values
+    return float(values.reshape(())) if values.size == 1 else np.asarray(values)

@@ -19,11 +19,14 @@ from .saving import Persistent
 class Compiled(Persistent):
     """A network that knows how to train: `compile`, and what trains one batch."""
 
-    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, layers: Iterable[Layer | Network] = (), name: str | None = None, **options: Unpack[Options]
+    ) -> None:
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self._metric_names: tuple[list[Any], list[Any]] = [], []  # plain and weighted, as given
         self._measures = Measures([], [])
+        self._measured: int | None = None  # outputs that they were made for
         super().__init__(layers, name, **options)
 
     def _change_stack(self) -> None:
@@ -31,7 +34,7 @@ class Compiled(Persistent):
         super()._change_stack()
         if was_built:  # what was compiled is of another stack
             self.optimizer = self.loss = None
-            self._metric_names, self._measures = ([], []), Measures([], [])
+            self._metric_names, self._measures, self._measured = ([], []), Measures([], []), None
 
     def _check_outputs(self, n_out: int) -> None:
         if self.loss is not None:
@@ -96,7 +99,7 @@ class Compiled(Persistent):
                 metrics_.get(identifier)
 
         def change(engine: Any) -> None:
-            self.optimizer, self.loss, self._metric_names = chosen_optimizer, chosen_loss, names
+            self.optimizer, self.loss, self._metric_names, self._measured = chosen_optimizer, chosen_loss, names, None
             if engine is not None:
                 self._set_loss()
 
@@ -124,7 +127,9 @@ class Compiled(Persistent):
 
     def _set_loss(self) -> None:
         assert self.loss is not None
-        spec, self._measures = self._specify(self.loss, self._metric_names, self._n_outputs)
+        spec, measures = self._specify(self.loss, self._metric_names, self._n_outputs)
+        if self._measured != self._n_outputs:  # else they go on, for another engine of the same layers
+            self._measures, self._measured = measures, self._n_outputs
         self._engine.set_loss(spec.kernel(self.dtype), spec.fused, self._measures.engine_code, spec.own)
 
     def train_on_batch(

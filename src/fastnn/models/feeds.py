@@ -453,3 +453,32 @@ def _read(array: np.ndarray, rows: Rows) -> np.ndarray:
         result[some] = plain[rows[some]]
         give_back(array)
     return result
+
+
+def split(feed: Feed, share: float) -> tuple[Arrays, Arrays]:
+    """The first samples, and this share of them from the end."""
+    if not isinstance(feed, Arrays):
+        raise ValueError(f"validation_split is {share} for an iterable of batches, expected validation_data")
+    cut = int(feed.samples * (1 - share))
+    if cut == 0 or cut == feed.samples:
+        raise ValueError(
+            f"validation_split is {share}, which leaves {cut} of {feed.samples} samples to train on and "
+            f"{feed.samples - cut} to validate with, expected at least one of each"
+        )
+    return feed.cut(slice(0, cut)), feed.cut(slice(cut, None))
+
+
+def held_out_feed(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed:
+    """Validation data, as they were given: x and y, or batches of them."""
+    listed = isinstance(data, list) and bool(data) and all(isinstance(entry, tuple) for entry in data)
+    if listed or not isinstance(data, (tuple, list)):
+        if not is_batches(data):
+            kind = type(data).__name__
+            raise TypeError(
+                f"validation_data is {kind}, expected a tuple (x, y) or (x, y, sample_weight), or an iterable of them"
+            )
+        return Batches(data, steps, passes, checks, "validation_data", "validation_steps")
+    if len(data) not in (2, 3):
+        raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
+    x, y, w = (*data, None)[:3]
+    return Arrays(x, y, w, checks, "validation_data ")

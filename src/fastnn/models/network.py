@@ -15,6 +15,7 @@ from .. import activations, threads, utils, validation
 from ..kernels import core
 from ..layers import Activation, Dense, Flatten, Input, Layer, Rescaling
 from ..layers.base import assign
+from . import summary
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class Network:
 
     def __init__(
         self,
-        layers: Iterable[Layer] = (),
+        layers: Iterable[Layer | Network] = (),
         name: str | None = None,
         *,
         seed: int | None = None,
@@ -58,39 +59,79 @@ class Network:
             self.add(layer)
         self._build_if_known()
 
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top.  A model that is built keeps its weights, and has to be compiled again.
+    def add(self, layer: Layer | Network) -> None:
+        """Put a layer on top, or all those of a model.  A model that is built keeps its weights, and has to be compiled
+        again.
+
+        A layer that is part of another model is shared: each trains and uses the same weights.
 
         Raises
         ------
         TypeError
             For anything that is no layer of fastnn.
         ValueError
-            For an `Input` that is not first, or a layer that is part of a model already.
+            For an `Input` that is not first, a layer that is in this model already or has the name of another, or one
+            of a model of another dtype.
+        RuntimeError
+            While a model that has the layer is at work.
         """
+        parts: list[Any] = [layer]
+        if isinstance(layer, Network):
+            is_first = not (self._input or self.layers)
+            parts = [*([layer._input] if layer._input and is_first else []), *layer.layers]
+        stack = list(self.layers)
+        for part in parts:
+            self._check_next(part, stack)
+            stack += [] if isinstance(part, Input) else [part]
+        for part in parts:
+            if isinstance(part, Input):
+                self._input = part
+            else:
+                self._put(part)
+        if isinstance(layer, Network) and not layer.trainable:
+            for part in layer.layers:
+                part.trainable = False
+
+    def _check_next(self, layer: Any, stack: list[Layer]) -> None:
+        """Raise where it cannot come behind these."""
         if not isinstance(layer, Layer):
             raise TypeError(f"layer is {layer!r}, expected a layer such as layers.Dense(10)")
         if not hasattr(layer, "index"):
             raise TypeError(f"layer is a {type(layer).__name__} whose __init__ has not called super().__init__()")
         if isinstance(layer, Input):
-            if self._input or self.layers:
+            if self._input or stack:
                 raise ValueError("layer is an Input, expected at the first place only")
-            self._input = layer
             return
-        if layer.index is not None:
-            raise ValueError(f"layer {layer.name!r} is part of a model already, expected a new one")
-        if isinstance(layer, Flatten) and not all(isinstance(other, Rescaling) for other in self.layers):
+        if isinstance(layer, Flatten) and not all(isinstance(other, Rescaling) for other in stack):
             raise ValueError("layer is a Flatten, expected at the first place, or behind a Rescaling")
-        taken = [other.name for other in self.layers]
-        if layer.name in taken:
+        if any(layer is other for other in stack):
+            raise ValueError(f"layer {layer.name!r} is part of this model already, expected another")
+        if layer.is_named and layer.name in [other.name for other in stack]:
             raise ValueError(f"layer has the name {layer.name!r} of another layer, expected one of its own")
-        kind = _snake_case(type(layer).__name__)
-        numbered = (f"{kind}_{n}" if n else kind for n in count())
+        if layer.given_dtype is not None and layer.given_dtype != self.dtype:
+            raise ValueError(
+                f"layer has the dtype {layer.given_dtype.name}, expected {self.dtype.name} as the model has"
+            )
+        for model in layer.models:
+            if model.dtype != self.dtype:
+                raise ValueError(
+                    f"layer {layer.name!r} is part of a model of dtype {model.dtype.name}, expected {self.dtype.name} "
+                    f"as this model has: Sequential(…, dtype={model.dtype.name!r}) shares it"
+                )
+
+    def _put(self, layer: Layer) -> None:
+        taken = [other.name for other in self.layers]
         self._change_stack()
+        for model in layer.models:
+            model.lay_out_anew()
         if layer.first_shape and not self.layers and not self._input:
             self._input = Input(layer.first_shape)
-        layer.name = layer.name or next(name for name in numbered if name not in taken)
-        layer.enter(len(taken))
+        if layer.name is None or layer.name in taken:
+            kind = _snake_case(type(layer).__name__)
+            numbered = (f"{kind}_{n}" if n else kind for n in count())
+            taken += [other.name for model in layer.models for other in model.layers]
+            layer.name = next(name for name in numbered if name not in taken)
+        layer.enter(self, len(self.layers))
         self.layers.append(layer)
 
     def pop(self) -> Layer:
@@ -106,7 +147,7 @@ class Network:
             raise ValueError("the model has no layers, expected at least one")
         self._change_stack()
         layer = self.layers.pop()
-        layer.leave()
+        layer.leave(self)
         return layer
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -160,23 +201,28 @@ class Network:
         """Before a layer comes or goes."""
         self.lay_out_anew()
 
-    def build(self, n_in: int | tuple[int | None, ...]) -> None:
-        """Make and initialise the parameters, for `n_in` input features, or Keras's ``(None, features)``.
+    def build(self, input_shape: int | tuple[int | None, ...]) -> None:
+        """Make and initialise the parameters, for so many input features, or Keras's ``(None, features)``; a model that
+        is built for so many stays as it is.
 
         Raises
         ------
         ValueError
-            For a model that is built or has no layers, another number than the `Input`'s, or a loss or metric that does
-            not fit the last layer.
+            For a model that has no layers, another number than it is built for or its `Input` says, or a loss or metric
+            that does not fit the last layer.
         """
-        if isinstance(n_in, (tuple, list)):
-            n_in = math.prod(validation.integer(f"n_in[{i}]", n, low=1) for i, n in enumerate(n_in) if i)
-        n_in = validation.integer("n_in", n_in, low=1)
+        if isinstance(input_shape, (tuple, list)):
+            sizes = [validation.integer(f"input_shape[{i}]", n, low=1) for i, n in enumerate(input_shape) if i]
+            input_shape = math.prod(sizes)
+        n_in = validation.integer("input_shape", input_shape, low=1)
         known = self._known_inputs()
-        if self._engine is not None:
-            raise ValueError(f"the model is built already, for {known} inputs; expected a new one")
         if known not in (None, n_in):
-            raise ValueError(f"n_in is {n_in}, expected {known} as the model's Input says")
+            what = "the model is built for" if self._engine is not None else "the model's Input says"
+            raise ValueError(f"input_shape has {n_in} features, expected {known} as {what}")
+        if self._engine is not None:
+            return
+        for other in {model for layer in self.layers for model in layer.models} - {self}:
+            other.lay_out_anew()  # the memory of shared weights is one model's at a time
         kernels = core(self.dtype)
         sizes = [n_in]
         for layer in self.layers:
@@ -202,9 +248,9 @@ class Network:
         self._batches = [
             (layer.name, n) for layer in self.layers if (n := getattr(layer, "batch_size", None)) is not None
         ]
-        for layer, place, given in zip(self.layers, places, bound, strict=True):
+        for index, (layer, place, given) in enumerate(zip(self.layers, places, bound, strict=True)):
             layer.bind(*given)
-            layer.join(self, self._engine, place)
+            layer.join(index, self._engine, place)
         self._after_build()
 
     def _check_batches(self, *sizes: int) -> None:
@@ -338,6 +384,22 @@ class Network:
             return self.weights
         return [array for layer in self.layers for array in layer.non_trainable_weights]
 
+    # Keras's names of the same, where there are no others.
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[float]:
+        """What the regularizers of the layers' weights add to the cost."""
+        self._need_build()
+        return [penalty for layer in self.layers for penalty in layer.losses] if self._trainable else []
+
+    @property
+    def built(self) -> bool:
+        """Whether there are weights, or are as soon as somebody asks for them."""
+        return self._engine is not None or (bool(self.layers) and self._known_inputs() is not None)
+
     @property
     def input_shape(self) -> tuple[int | None, ...]:
         """(None, …): that of x, for any number of samples."""
@@ -350,33 +412,29 @@ class Network:
         self._need_build()
         return (None, self._n_outputs)
 
-    def summary(self) -> None:
-        """Print the layers, their shapes and their numbers of parameters."""
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers, their shapes and their numbers of parameters.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            How wide the rules are at least.
+        positions, expand_nested
+            Keras's, of no effect: columns are as wide as they need to be, and there is nothing nested.
+        print_fn : callable, optional
+            Given the whole text, instead of `print`.
+        show_trainable : bool
+            Tell for each layer whether it is trained.
+        """
         self._build_if_known()
-        built = self._engine is not None
-        rows = [("Layer", "Activation", "Output shape", "Parameters")]
-        known = self._known_inputs()
-        for layer in self.layers:
-            known = layer.n_out or layer.known_outputs(known)
-            rows.append(
-                (
-                    f"{layer.name} ({type(layer).__name__})",
-                    layer.activation.name if isinstance(layer, (Dense, Activation)) else "",
-                    f"(None, {known or '?'})",
-                    f"{layer.count_params():,}" if built else "not built",
-                )
-            )
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
-            for row in rows
-        ]
-        rule = "─" * max(map(len, lines))
-        print(f'Model "{self.name}", {self.dtype.name}', rule, lines[0], rule, *lines[1:], rule, sep="\n")
-        if built:
-            total, trained = self.count_params(), self._parameters.size
-            for what, size in (("Total", total), ("Trainable", trained), ("Non-trainable", total - trained)):
-                print(f"{what} params: {size:,} ({size * self.dtype.itemsize / 1024:,.2f} KiB)")
+        (print_fn or print)(summary.text(self, line_length or 0, show_trainable))
 
     def predict(self, x: Any) -> np.ndarray:
         """The outputs (N, out) for x (N, in), in the model's dtype."""

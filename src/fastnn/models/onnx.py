@@ -231,7 +231,7 @@ def _rescaling(g: Graph, x: str, layer: Any) -> str:
 
 _LAYERS: dict[type[layers.Layer], Callable[[Graph, str, Any], str]] = {
     **dict.fromkeys(
-        (layers.Activation, layers.ELU, layers.LeakyReLU, layers.ReLU, layers.Softmax),
+        (layers.Activation, layers.ELU, layers.Identity, layers.LeakyReLU, layers.ReLU, layers.Softmax),
         lambda g, x, layer: _activation(g, x, layer.activation),
     ),
     layers.BatchNormalization: _batch_normalization,

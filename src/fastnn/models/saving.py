@@ -196,7 +196,7 @@ class Persistent(Network):
         Network.__init__(self, seed=state["seed"], dtype=state["dtype"])
         vars(self).update(state)
         for index, layer in enumerate(self.layers):
-            layer.index = index
+            layer.enter(self, index)
         if weights is not None:
             self.build(n_in)
             self.set_weights(weights)
@@ -241,7 +241,14 @@ def clone_model(
     return type(model)(stack, model.name, dtype=model.dtype.name, trainable=model.trainable)
 
 
-def load_model(filepath: Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
+def save_model(model: Sequential, filepath: Path, overwrite: bool = True) -> None:
+    """Keras's name of ``model.save(filepath, overwrite)``."""
+    model.save(filepath, overwrite)
+
+
+def load_model(
+    filepath: Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Sequential:
     """The model that `Sequential.save` wrote: weights, compilation, optimizer's state and all.
 
     It is safe to load a file from a stranger: there is no code in it, and it takes no more memory than its size tells.
@@ -255,6 +262,8 @@ def load_model(filepath: Path, custom_objects: Mapping[str, Any] | None = None, 
     compile : bool
         Whether to compile it as it was, with its optimizer's state; prediction does without, and without your own
         losses and metrics.
+    safe_mode : bool
+        Keras's, of no effect: there is no code that could be run.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from os import PathLike
 from typing import Any, Unpack
@@ -13,10 +13,11 @@ import numpy as np
 
 from .. import callbacks as callbacks_
 from .. import plots, validation
-from ..layers import Dropout, Layer
-from .compiled import Compiled, _reported
-from .feeds import Arrays, Batches, Checks, Feed, Piece, is_batches, is_in_memory
-from .network import Options
+from ..layers import Layer
+from .compiled import _reported
+from .feeds import Arrays, Batches, Checks, Feed, Piece, held_out_feed, is_batches, is_in_memory, split
+from .network import Network, Options
+from .resumable import Resumable
 
 __all__ = ["Sequential"]
 
@@ -24,14 +25,15 @@ _OUTPUTS = 1 << 22  # that are kept at once for metrics
 _PROGRESS_SECONDS = 0.1  # between two reports of progress
 
 
-class Sequential(Compiled):
+class Sequential(Resumable):
     """A dense network: layers one after the other.
 
     Parameters
     ----------
-    layers : iterable of Layer, optional
+    layers : iterable of Layer or Sequential, optional
         An `Input` first makes the model build at once, or where layers are added one by one as soon as it is compiled
-        or asked for its parameters; otherwise it is built on the first data.
+        or asked for its parameters; otherwise it is built on the first data.  Of a model, its layers are taken; they,
+        and others that are part of a model, are shared: each model trains and uses the same weights.
     name : str, optional
     seed : int from 0 to 2**64 - 1, optional
         What the first parameters and the order of samples are drawn from: the same seed gives the same bits, at any
@@ -77,79 +79,12 @@ class Sequential(Compiled):
 
     history: callbacks_.History | None = None  # of this very object: copies begin without
 
-    def __init__(self, layers: Iterable[Layer] = (), name: str | None = None, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, layers: Iterable[Layer | Network] = (), name: str | None = None, **options: Unpack[Options]
+    ) -> None:
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.finished = True
-        self._epochs_trained = 0
-        self._resumed_at: int | None = None
-        self._step = 0  # of the epoch under way, in a hook of batches
-        self._within: tuple[int, dict[str, Any]] = 0, {}  # steps of an epoch, and its measures: to go on from in `fit`
         super().__init__(layers, name, **options)
-
-    @property
-    def epochs_trained(self) -> int:
-        """Epochs of `fit` so far: which order of the samples comes next.  A training that goes on later assigns it."""
-        return self._epochs_trained
-
-    @epochs_trained.setter
-    def epochs_trained(self, value: int) -> None:
-        self._epochs_trained = validation.integer("epochs_trained", value, high=2**32 - 1)
-
-    def resume_at(self, epoch: int) -> None:
-        """Let the `fit` that is about to begin start with this epoch: for callbacks, in `on_train_begin`."""
-        self._resumed_at = validation.integer("epoch", epoch)
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Copies of all that the next step depends on, but for the data: weights, the optimizer's state, the seed, the
-        number of epochs; and in a hook of batches how many steps the epoch has had, with the sums of its loss and
-        metrics.
-        """
-        optimizer, _ = self._compiled()
-        state = {f"weights.{i}": array for i, array in enumerate(self.get_weights())}
-        state |= {f"optimizer.{name}": array for name, array in optimizer.get_state().items()}
-        numbers = {"seed": np.array(self.seed, np.uint64), "epochs_trained": np.array(self.epochs_trained)}
-        if self._step:
-            numbers["step"] = np.array(self._step)
-            state |= {f"measures.{name}": array for name, array in self._measures.get_state().items()}
-        return state | numbers
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned: the next `fit` with the next step, be it in the middle of an epoch.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For the state of another model; nothing is changed then.
-        """
-        optimizer, _ = self._compiled()
-        given = dict(state)
-        missing = [name for name in ("seed", "epochs_trained") if name not in given]
-        if missing:
-            raise ValueError(f"state has no {' and no '.join(missing)}, expected what get_state returned")
-        seed, epochs = (int(np.asarray(given[name]).item()) for name in ("seed", "epochs_trained"))
-        weights = [given[name] for name in (f"weights.{i}" for i in range(len(given))) if name in given]
-        done, measures = int(np.asarray(given.get("step", 0)).item()), _part_of(given, "measures.")
-        before = self.get_weights()
-        self.set_weights(weights)
-        try:
-            if done:
-                self._set_measures(measures)
-            optimizer.for_engine(self._parameters)  # so that the state of other parameters is refused
-            optimizer.set_state(_part_of(given, "optimizer."))
-        except BaseException:
-            self.set_weights(before)
-            raise
-        self.epochs_trained, self._within = epochs, (done, measures)
-        if seed != self.seed:
-            self.seed = seed
-            if any(isinstance(layer, Dropout) for layer in self.layers):  # whose seeds the engine was built with
-                n_in = self._known_inputs()
-                self.lay_out_anew()
-                self.build(n_in)  # type: ignore[arg-type]
-
-    def _set_measures(self, state: Mapping[str, Any]) -> None:
-        outputs = np.zeros((1, self._n_outputs), self.dtype)
-        self._measures.set_state(state, np.zeros(1, np.int32) if self._compiled()[1].sparse else outputs, outputs)
 
     def fit(
         self,
@@ -241,14 +176,14 @@ class Sequential(Compiled):
             self._by_class(class_weight, np.zeros(0, self.dtype), None)
         held_out: Feed | None = None
         if share:
-            feed, held_out = _split(feed, share)
+            feed, held_out = split(feed, share)
         if class_weight is not None:
             feed.weigh(lambda y, w: self._by_class(class_weight, y, w))
         validation_steps = _optional_count("validation_steps", validation_steps)
         validation_batch_size = _optional_count("validation_batch_size", validation_batch_size)
         if validation_data is not None:
             checks = self._checks(feed.features)
-            held_out = _held_out(validation_data, checks, validation_steps, epochs - initial_epoch)
+            held_out = held_out_feed(validation_data, checks, validation_steps, epochs - initial_epoch)
         if self._engine is None:
             self.build(feed.features)
         optimizer.for_engine(self._parameters)  # raises where it has another model's
@@ -313,7 +248,7 @@ class Sequential(Compiled):
                 observers.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            optimizer.finalize_variable_values([self._parameters])
+            optimizer.finalize_variable_values([self.parameters])
             self.finished = True
         finally:
             self._step = 0
@@ -570,40 +505,6 @@ def _epochs_of(name: str, value: Any) -> Any:
         return chosen.__contains__
     every = validation.integer(name, value, low=1)
     return lambda epoch: epoch % every == 0
-
-
-def _split(feed: Feed, share: float) -> tuple[Arrays, Arrays]:
-    """The first samples, and this share of them from the end."""
-    if not isinstance(feed, Arrays):
-        raise ValueError(f"validation_split is {share} for an iterable of batches, expected validation_data")
-    cut = int(feed.samples * (1 - share))
-    if cut == 0 or cut == feed.samples:
-        raise ValueError(
-            f"validation_split is {share}, which leaves {cut} of {feed.samples} samples to train on and "
-            f"{feed.samples - cut} to validate with, expected at least one of each"
-        )
-    return feed.cut(slice(0, cut)), feed.cut(slice(cut, None))
-
-
-def _held_out(data: Any, checks: Checks, steps: int | None, passes: int) -> Feed:
-    """Validation data, as they were given: x and y, or batches of them."""
-    listed = isinstance(data, list) and bool(data) and all(isinstance(entry, tuple) for entry in data)
-    if listed or not isinstance(data, (tuple, list)):
-        if not is_batches(data):
-            kind = type(data).__name__
-            raise TypeError(
-                f"validation_data is {kind}, expected a tuple (x, y) or (x, y, sample_weight), or an iterable of them"
-            )
-        return Batches(data, steps, passes, checks, "validation_data", "validation_steps")
-    if len(data) not in (2, 3):
-        raise ValueError(f"validation_data has {len(data)} entries, expected (x, y) or (x, y, sample_weight)")
-    x, y, w = (*data, None)[:3]
-    return Arrays(x, y, w, checks, "validation_data ")
-
-
-def _part_of(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """What has names with this prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _nothing(value: Any, name: str, rows: int) -> None:
