@@ -26,7 +26,9 @@ if chosen := os.environ.get("FASTNN_LEVELS"):  # for development: a build of all
 DTYPES = {"f32": [], "f64": [("FASTNN_F64", None)]}
 # No contraction: where the kernels want a fused multiply-add they say so (simd.h), and every compiler's bits are the
 # same. No -ffast-math, nor any part of it that touches results: NaN and infinity must survive.
+# Nor tables for unwinding, which C has no use for, and the wheel would carry.
 FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+FLAGS += ["-fno-asynchronous-unwind-tables"]
 LINK = ["-pthread", *([] if platform.system() == "Darwin" else ["-Wl,-s"])]  # stripped: a fifth of the size
 MACROS = [
     ("Py_LIMITED_API", "0x030B0000"),

@@ -31,6 +31,7 @@ from fastnn.callbacks import (
 )
 from fastnn.callbacks.base import when_not_finite
 from fastnn.layers import BatchNormalization, Dense, Dropout, Input
+from fastnn.models import feeds
 
 RNG = np.random.default_rng(7)
 X, Y = RNG.standard_normal((60, 4)), RNG.integers(0, 2, (60, 1))
@@ -591,6 +592,39 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(source: str, save_freq: in
     for name, values in history.history.items():
         np.testing.assert_array_equal(values, whole.history[name][-len(values) :])
     assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("layout", ["steps in parts", "an order that is not kept"])
+def test_a_training_of_long_steps_or_epochs_goes_on(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = layout == "an order that is not kept"
+    samples, batch = (2**20 + 3000, 300_000) if long else (3001, 1200)
+    x = np.random.default_rng(0).standard_normal((samples, 2), np.float32)
+    y = (x[:, 0] > 0.3).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    file = x if long else np.load(tmp_path / "x.npy", mmap_mode="r")
+
+    def fit(data: np.ndarray, *used: Callback) -> Sequential:
+        model = Sequential([Input((2,)), Dense(4 if long else 60, "tanh"), Dropout(0.2), Dense(1, "sigmoid")], seed=3)
+        optimizer = optimizers.Adam(0.01, gradient_accumulation_steps=2)
+        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy", "auc"])
+        model.fit(data, y, batch, epochs=3, verbose=0, callbacks=[*used, TerminateOnNaN()])
+        return model
+
+    twin = fit(x)
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 2 * 100)
+    assert long or twin._engine.chunk < batch
+    for stop in (3, 6):
+        with pytest.raises(InterruptedError):
+            fit(file, Interrupts(stop), BackupAndRestore(tmp_path / "backup", save_freq=2))
+    model = fit(file, BackupAndRestore(tmp_path / "backup", save_freq=2))
+    assert same(model, twin)
+    assert model.history is not None
+    assert twin.history is not None
+    assert model.history.epoch == [1, 2]
+    for name, values in model.history.history.items():
+        np.testing.assert_allclose(values, twin.history.history[name][1:], rtol=1e-12)
 
 
 def test_a_training_that_is_killed_in_an_epoch_goes_on_with_the_same_bytes(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 import mmap
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from scipy import sparse
 
 from fastnn import Sequential, callbacks, losses, metrics, optimizers, utils
+from fastnn.callbacks.base import when_not_finite
 from fastnn.layers import BatchNormalization, Dense, Dropout, Input
 from fastnn.models import feeds
 
@@ -255,6 +257,103 @@ def test_a_step_of_more_than_memory_should_hold_has_the_same_bits(
         assert model.optimizer is not None
         assert seen == ([0, 0] if batch_size == "full" else [0, 1, 2] * 2)
         assert counting.calls[0] > len(seen)
+
+
+@pytest.mark.parametrize("at", [0, 1450, 1600, 2990, 3000])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_loss_that_is_not_finite_in_any_part_of_a_step(
+    at: int, goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Watches(callbacks.TerminateOnNaN):
+        @when_not_finite
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(batch)
+            if not goes_on:
+                super().on_batch_end(batch, logs)
+
+    x = MANY_X.copy()
+    x[at] = np.nan
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    how: dict[str, Any] = {"shuffle": False, "epochs": 2, "verbose": 0, "callbacks": Watches()}
+    for batch_size, step in ((1500, at // 1500), ("full", 0)):
+        seen: list[int] = []
+        fitted = []
+        for source in (mapped(tmp_path, "x", x), x):
+            fitted.append(make_in_parts(metrics=["accuracy", "sparse_top_k_categorical_accuracy"]))
+            with pytest.warns(RuntimeWarning, match=f"the loss turned nan in epoch 1, step {step + 1}"):
+                fitted[-1].fit(source, MANY_Y, batch_size, **how)
+        assert seen == [step, *([0] if goes_on else [])] * 2  # of the second epoch all are NaN
+        assert same(*fitted)
+        file, memory = (model.history for model in fitted)
+        assert file is not None
+        assert memory is not None
+        assert file.epoch == memory.epoch
+        near(file.history, memory.history)
+        assert fitted[0].optimizer is not None
+        steps = 1 if batch_size == "full" else 3
+        assert fitted[0].optimizer.steps == (2 * steps if goes_on else step + 1)
+
+
+class Interrupted(losses.Loss):
+    """The squared error, and Ctrl-C at one of its calls."""
+
+    def __init__(self, at: int = 0) -> None:
+        super().__init__()
+        self.left = at
+
+    def value_and_gradient(self, y: Any, p: Any, sample_weight: Any = None, out: Any = None) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.reduce(((p - y) ** 2).mean(axis=-1), 2 * (p - y) / p.shape[-1], sample_weight)
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_ctrl_c_in_a_part_of_a_step_leaves_whole_steps(
+    hooks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None) if hooks else None
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    y = np.eye(3)[MANY_Y]
+    how: dict[str, Any] = {"batch_size": 2700, "verbose": 0}
+    file = mapped(tmp_path, "x", MANY_X)
+    model, twin = make_in_parts(), make_in_parts()
+    chunks = -(-2700 // model._engine.chunk)
+    assert chunks > 1
+    for at in (2, chunks, chunks + 1):  # in the middle of the first step, in its last part, and in the second step
+        model.compile("adam", Interrupted(at))
+        twin.compile("adam", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(file, y, shuffle=False, callbacks=each, **how)
+        if at > chunks:
+            twin.fit(MANY_X[:2700], y[:2700], shuffle=False, **how)
+            twin.epochs_trained -= 1
+        assert model.parameters.tobytes() == twin.parameters.tobytes()
+        model.fit(file, y, callbacks=each, **how)
+        twin.fit(MANY_X, y, **how)
+        assert same(model, twin)
+
+
+def test_other_threads_wait_for_the_whole_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_PIECE_BYTES", 8 * 5 * 700)
+    model, twin = make_in_parts(optimizer="adam"), make_in_parts(optimizer="adam")
+    others: list[threading.Thread] = []
+    take = feeds.Arrays.take
+
+    def with_others(self: Any, rows: Any) -> Any:  # between two parts
+        others.append(threading.Thread(target=model.value_and_gradient, args=(MANY_X[:9], MANY_Y[:9])))
+        others[-1].start()
+        others[-1].join(0.02)
+        return take(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feeds.Arrays, "take", with_others)
+        model.fit(mapped(tmp_path, "x", MANY_X), MANY_Y, "full", verbose=0)
+    for other in others:
+        other.join()
+    assert len(others) > 2
+    twin.fit(MANY_X, MANY_Y, "full", verbose=0)
+    assert same(model, twin)
 
 
 def test_a_layer_that_needs_the_whole_step_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,6 +631,10 @@ def test_batches_without_progress_report_it(monkeypatch: pytest.MonkeyPatch) -> 
     steps: list[int] = []
     make().fit(batches(), epochs=2, verbose=0, callbacks=callbacks.LambdaCallback(on_progress=steps.append))
     assert steps == [1, 2, 3, 4, 5] * 2
+    model = make()
+    calls_back = callbacks.LambdaCallback(on_progress=lambda step: model.evaluate(X, Y))  # which forgets the losses
+    with pytest.raises(RuntimeError, match="the model is at work"):
+        model.fit(batches(), verbose=0, callbacks=calls_back)
 
 
 # ---- parts of passes -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import Sequential, layers, losses
+from fastnn.callbacks import LambdaCallback
 
 RNG = np.random.default_rng(0)
 KINDS = sorted(
@@ -271,6 +273,31 @@ def test_fit_ignores_them_too(batch_size: int) -> None:
         if kept[part].any():
             model.train_on_batch(x[part][kept[part]], y[part][kept[part]])
     np.testing.assert_allclose(after, model.parameters, rtol=1e-9)
+
+
+@pytest.mark.parametrize("regularizer", [None, "l2"])
+def test_steps_of_ignored_samples_alone_do_not_count_in_the_mean(regularizer: str | None, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((40, 4)), rng.integers(0, 3, 40)
+    y[8:24] = 9
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    batches = [(x[i : i + 4], y[i : i + 4]) for i in range(0, 40, 4)]
+    each = LambdaCallback(on_train_batch_end=lambda batch, logs: None, on_test_batch_end=lambda batch, logs: None)
+    logs, evaluated = [], []
+    for source, callbacks in (((x, y), None), ((x, y), each), ((batches,), None), ((mapped, y), each)):
+        last = layers.Dense(3, activation="softmax", kernel_regularizer=regularizer)
+        model = Sequential([layers.Input((4,)), last], seed=0)
+        model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=9))
+        how = {"batch_size": 4, "callbacks": callbacks}
+        logs.append(model.fit(*source, shuffle=False, verbose=0, **how).history["loss"][0])
+        evaluated.append(model.evaluate(*source, **how))
+    np.testing.assert_allclose(logs, logs[0], rtol=1e-12)
+    np.testing.assert_allclose(evaluated, evaluated[0], rtol=1e-12)
+    model.reset_metrics()
+    penalty = 0.01 * (model.layers[0].kernel ** 2).sum() if regularizer else 0
+    assert model.value_and_gradient(x[8:12], y[8:12])[0] == pytest.approx(penalty)
+    assert model.train_on_batch(x[8:12], y[8:12]) == pytest.approx(penalty)
 
 
 # ---- options ---------------------------------------------------------------------------------------------------------

@@ -337,7 +337,7 @@ cdef class Engine(Network):
             step.rows = min(call.batch, call.samples - start)
             if call.train: self.set_rates(call, s, &step.rates)
             place = start - call.origin
-            scale = 1.0/<double>(call.together or self.counted(call.order, place, step.rows))
+            scale = 1.0/<double>(call.together or max(self.counted(call.order, place, step.rows), <ix>1))
             c = 0
             while c < step.rows:
                 rows = min(step.rows - c, chunk)
@@ -367,7 +367,7 @@ cdef class Engine(Network):
     cdef void backward_member(self, Call* call, int member, int members) noexcept nogil:
         """Gradients from the rows that forward() left in the buffers: the chunks of train_member, the same bits."""
         cdef ix c = 0, rows, chunk = MAX_ROWS if self.whole else self.chunk
-        cdef double scale = 1.0/<double>self.counted(NULL, 0, call.samples)
+        cdef double scale = 1.0/<double>max(self.counted(NULL, 0, call.samples), <ix>1)
         cdef real* work = self.work + member*self.work_size
         while c < call.samples:
             rows = min(call.samples - c, chunk)

@@ -343,11 +343,11 @@ cdef class Network:
         if not self.fused: self.through_activation(d, r0, r1)
 
     cdef ix counted(self, const ix* order, ix first, ix rows) noexcept nogil:
-        """How many of a batch's samples have a label that is not to be ignored; at least 1, to divide by."""
+        """How many of a batch's samples have a label that is not to be ignored."""
         cdef ix r, n = 0
         if not self.loss.ignores: return rows
         for r in range(first, first + rows): n += self.y_labels[order[r] if order else r] >= 0
-        return max(n, <ix>1)
+        return n
 
     cdef void through_activation(self, Layer* d, ix r0, ix r1) noexcept nogil:
         """delta, the gradient with respect to a, becomes that with respect to z."""

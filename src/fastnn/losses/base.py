@@ -172,8 +172,8 @@ class Loss:
         return float(value) * len(p), gradient * len(p)
 
     def counted(self, y: np.ndarray) -> int:
-        """The number that a mean over targets that `targets` returned divides by."""
-        return len(y) if self.ignore_class is None else max(int((y >= 0).sum()), 1)
+        """How many of the targets that `targets` returned count in a mean; none may."""
+        return len(y) if self.ignore_class is None else int((y >= 0).sum())
 
     def check_outputs(self, units: int) -> None:
         """Whether a model with so many outputs fits."""

@@ -258,7 +258,7 @@ class Compiled(Persistent):
         n_threads = self._threads(len(x))
         total: float = self._work(lambda engine: engine.backward_all(n_threads), x, y, w)
         self._forward_x = x
-        return total / loss.counted(y)
+        return total / max(loss.counted(y), 1)
 
     def value_and_gradient(
         self, x: Any, y: Any, sample_weight: Any = None, parameters: Any = None
@@ -292,7 +292,7 @@ class Compiled(Persistent):
             finally:
                 if own is not None:
                     self._parameters[...] = own
-            return total / self._compiled()[1].counted(y), self._gradients.copy()
+            return total / max(self._compiled()[1].counted(y), 1), self._gradients.copy()
 
         return self._work(compute, x, y, w)
 

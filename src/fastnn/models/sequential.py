@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from os import PathLike
 from typing import Any, Unpack
 
@@ -117,8 +118,8 @@ class Sequential(Resumable):
             None where x is an iterable.
         batch_size : int or "full", optional
             Samples of an update, 32 by default; the last batch of an epoch may be shorter.  "full" is batch gradient
-            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them.
-            Nothing where x is an iterable.
+            descent: one update an epoch, by the exact gradient of all samples, in memory that does not grow with them
+            unless a layer needs them all at once.  Nothing where x is an iterable.
         epochs : int
             The epoch to stop before, counted from `initial_epoch`.
         verbose : {"auto", 0, 1, 2}
@@ -267,27 +268,34 @@ class Sequential(Resumable):
             reported = time.monotonic()
             observers.on_progress(done + step - first)
 
-        for piece in pieces:
-            first = piece.first  # the engine counts from there
-            if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
-                progress(first)
-            if by_batch and piece.begins:
-                observers.on_train_batch_begin(done)
-            if piece.batch != batch:  # of an iterable
-                batch, n_threads = piece.batch, self._threads(piece.batch)
-            steps, first_bad = self._train(piece, progress, n_threads, halt and bad < 0)
-            if first_bad >= 0 > bad:
-                bad = done + first_bad - first
-            if not piece.ends:  # of a step in parts, of which only the last updates the parameters
-                continue
-            self._step = done + steps
-            if by_batch or (halt and bad >= done):
-                observers.on_train_batch_end(self._step - 1, self._measures.logs())
-            if steps < piece.steps and not self.stop_training:  # halted, for callbacks that let it go on
-                self._train(piece._replace(first=first + steps, steps=piece.steps - steps), progress, n_threads)
-            done += piece.steps
-            if self.stop_training:
-                break
+        def progress_between(_: Any) -> None:
+            progress(first)
+
+        with ExitStack() as whole_step:
+            for piece in pieces:
+                first = piece.first  # the engine counts from there
+                if done and time.monotonic() - reported >= _PROGRESS_SECONDS:
+                    self._work(progress_between)  # which refuses calls back, as within the engine
+                if by_batch and piece.begins:
+                    observers.on_train_batch_begin(done)
+                if piece.begins and not piece.ends:  # other threads would spoil its gradient between two parts
+                    whole_step.enter_context(self._lock)
+                if piece.batch != batch:  # of an iterable
+                    batch, n_threads = piece.batch, self._threads(piece.batch)
+                steps, first_bad = self._train(piece, progress, n_threads, halt and bad < 0)
+                if first_bad >= 0 > bad:
+                    bad = done + first_bad - first
+                if not piece.ends:  # of a step in parts, of which only the last updates the parameters
+                    continue
+                whole_step.close()
+                self._step = done + steps
+                if by_batch or (halt and bad >= done):
+                    observers.on_train_batch_end(self._step - 1, self._measures.logs())
+                if steps < piece.steps and not self.stop_training:  # halted, for callbacks that let it go on
+                    self._train(piece._replace(first=first + steps, steps=piece.steps - steps), progress, n_threads)
+                done += piece.steps
+                if self.stop_training:
+                    break
         return bad
 
     def evaluate(
