@@ -203,7 +203,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the process's memory there")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, to read the process's memory")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1 << 19, 64))  # 128 MiB, all of it a hole
     del file

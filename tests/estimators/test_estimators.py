@@ -337,7 +337,7 @@ def test_callbacks_see_the_validation_loss() -> None:
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_scikit_learns_own_callbacks(solver: str) -> None:
-    pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 has them")
+    pytest.importorskip("sklearn.callback", reason="needs the callbacks of scikit-learn 1.9")
 
     class Listener:
         def __init__(self) -> None:
